@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The capture stage's own truth: what was recorded, lost, decoded; what is attached where. */
+#ifndef TCPWITNESS_CAPTURE_STATS_H
+#define TCPWITNESS_CAPTURE_STATS_H
+
+#include <net/if.h>
+#include <stdint.h>
+
+#include "capture/decode.h"
+#include "counters.h"
+
+#define INTERFACES_MAX 256
+#define PROGRAM_NAME_MAX 32
+#define MODE_NAME_MAX 16
+
+/* One row of tcpwitness_interface_info: a hook of a watched interface. */
+struct interface_row {
+	char interface[IF_NAMESIZE];
+	char hook[MODE_NAME_MAX]; /* ingress | egress */
+	char mode[MODE_NAME_MAX]; /* xdp_native | xdp_generic | tcx | clsact */
+};
+
+/* One row of tcpwitness_program_*: interface is "" for tracepoints. */
+struct program_row {
+	char program[PROGRAM_NAME_MAX];
+	char interface[IF_NAMESIZE];
+	int attached;
+};
+
+struct program_cost {
+	char program[PROGRAM_NAME_MAX];
+	uint64_t run_time_ns, runs; /* 0 unless kernel.bpf_stats_enabled */
+};
+
+#define PROGRAMS_MAX 32
+
+struct capture_stats {
+	/* by ring: attempted = decoded + rejected + lost + pending */
+	uint64_t attempted[RING_NR];
+	uint64_t decoded[RING_NR];
+	uint64_t rejected[RING_NR][REJECT_NR];
+	uint64_t lost[RING_NR];
+	uint64_t pending[RING_NR];
+	uint64_t late[RING_NR]; /* arrived behind the merge's watermark; applied all the same */
+	uint64_t last_record_ns[RING_NR]; /* CLOCK_MONOTONIC of the newest record, 0 = none yet */
+	uint64_t lag_ns[RING_NR]; /* age of the newest record when it was drained */
+	struct segment_counters segments;	/* summed over CPUs and interfaces */
+	struct total_counters totals;		/* summed over CPUs */
+	uint32_t nr_interfaces, nr_programs, nr_costs;
+	struct interface_row interfaces[2 * INTERFACES_MAX];
+	struct program_row programs[4 * INTERFACES_MAX];
+	struct program_cost costs[PROGRAMS_MAX];
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Listening sockets: their two queues, what reached them, what they refused, who owns them. */
+#ifndef TCPWITNESS_LISTENERS_H
+#define TCPWITNESS_LISTENERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/decode.h"
+#include "counters.h"
+
+/* One address:port; SO_REUSEPORT members are added up, the fullest queue is shown. */
+struct listener_row {
+	struct conn_key key; /* remote side zero */
+	uint32_t members;
+	uint32_t syn_length;
+	uint32_t accept_length, accept_limit;
+	struct listener_counters counters; /* since the listener was first seen */
+	uint32_t pid;			   /* 0 = unknown (listened before we came) */
+	char comm[REC_COMM_BYTES];
+};
+
+struct listeners;
+
+struct listeners_ops {
+	void *context;
+	/* Exact counters of one socket from the BPF map: 0 or -errno. */
+	int (*counters)(void *context, uint64_t cookie, struct listener_counters *ret);
+	void (*forget)(void *context, uint64_t cookie);
+};
+
+struct listeners *listeners_new(const struct listeners_ops *ops);
+void listeners_free(struct listeners *listeners);
+
+/* Takes REC_LISTEN, REC_STATE to and from LISTEN, REC_SOCKET in LISTEN, and the queue lengths
+ * that segments' snapshots carry. */
+void listeners_observe(struct listeners *listeners, const struct observation *observation);
+
+/* Fills rows[0..max) with the busiest (by SYNs), returns how many exist; what does not fit is
+ * added up in *ret_other (key zero). Reads the BPF counters. */
+size_t listeners_snapshot(struct listeners *listeners, struct listener_row *rows, size_t max,
+			  struct listener_row *ret_other);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One end of a connection as RFC 9293 would run it, driven by the segments it sends (which
+ * reveal the user's calls, §3.10.1-5) and the segments that reach it (§3.10.7). Pure: no clock,
+ * no allocation. A sequence variable that is not known is not wrong: tests on it are
+ * three-valued, and "unknown" accepts.
+ */
+#ifndef TCPWITNESS_ENDPOINT_H
+#define TCPWITNESS_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tcp/fsm.h"
+#include "tcp/seq.h"
+
+/* A segment as the reference needs it; the same from a ring, a capture or a script. */
+struct tcp_segment {
+	seq_t seq, ack;
+	uint32_t len; /* payload octets; SYN and FIN are not counted here */
+	uint16_t window;
+	uint16_t mss;
+	uint8_t flags;	 /* enum tcp_flag */
+	uint8_t options; /* enum tcp_option_bit */
+	uint8_t wscale;
+	uint32_t tsval, tsecr;
+};
+
+enum endpoint_known {
+	KNOWN_ISS = 0x01,
+	KNOWN_SND_NXT = 0x02,
+	KNOWN_SND_UNA = 0x04,
+	KNOWN_IRS = 0x08,
+	KNOWN_RCV_NXT = 0x10,
+	KNOWN_RCV_WND = 0x20,
+};
+
+enum endpoint_flag {
+	EP_LIVE = 0x01,		/* data segments are not seen: variables are lower bounds (DESIGN §5) */
+	EP_FIN_SENT = 0x02,	/* snd_fin holds our FIN's sequence number */
+	EP_FIN_PENDING = 0x04,	/* rcv_fin holds a FIN beyond RCV.NXT that waits */
+	EP_FIN_RECEIVED = 0x08, /* the peer's FIN was taken in */
+	EP_ACTIVE = 0x10,	/* opened by OPEN(active): sent the SYN first */
+};
+
+struct tcp_endpoint {
+	uint8_t state; /* enum fsm_state */
+	uint8_t known; /* enum endpoint_known */
+	uint8_t flags; /* enum endpoint_flag */
+	uint8_t rcv_wscale; /* of the window this end announces; 0xff until both SYNs were seen */
+	seq_t iss, snd_una, snd_nxt, snd_fin;
+	seq_t irs, rcv_nxt, rcv_fin;
+	uint32_t rcv_wnd;
+};
+
+/* Facts about an end's variables from outside the wire (a kernel snapshot, an adopted socket). */
+struct endpoint_facts {
+	uint8_t known; /* KNOWN_SND_NXT, KNOWN_SND_UNA, KNOWN_RCV_NXT */
+	seq_t snd_una, snd_nxt, rcv_nxt;
+};
+
+/* At most this many steps come from one segment at one end: e.g. ACK of our FIN, then FIN. */
+#define ENDPOINT_STEPS_MAX 4
+
+struct endpoint_steps {
+	uint8_t count;
+	struct fsm_step at[ENDPOINT_STEPS_MAX];
+};
+
+void endpoint_init(struct tcp_endpoint *end, enum fsm_state state, bool live);
+
+/* This end emitted the segment. Steps are appended to *steps, which the caller zeroed. */
+void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
+		   struct endpoint_steps *steps);
+
+/* The segment reached this end. */
+void endpoint_receive(struct tcp_endpoint *end, const struct tcp_segment *seg,
+		      struct endpoint_steps *steps);
+
+/*
+ * Facts move variables forward, never back, and never the state by themselves. But a pending FIN
+ * that they show as taken in (rcv_nxt beyond it) is processed now: that may append steps.
+ */
+void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts,
+		    struct endpoint_steps *steps);
+
+/* The 2 MSL timer of TIME_WAIT ran out (§3.10.8), or the user timeout in any other state. */
+void endpoint_expire(struct tcp_endpoint *end, struct endpoint_steps *steps);
+
+/* The end is known to be in `state` by other means (picked up in mid-life). */
+void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
+		    const struct endpoint_facts *facts);
+
+#endif

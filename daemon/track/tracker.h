@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: tracking, the stage's face
+ *
+ * In: observations in time order, and the passing of time. Out: counters (struct tracker_stats),
+ * events through a callback, and a listing of connections. For every connection it holds the
+ * reference's opinion of both ends (tcp/dialogue.h) beside the kernel's (kview.h) and compares
+ * them (compare.h). One thread owns it. No clock of its own: time comes in. The only question it
+ * asks is `look`, a fresh look at one socket; the answer is a record like any other, so a
+ * recorded run replays bit for bit.
+ */
+#ifndef TCPWITNESS_TRACKER_H
+#define TCPWITNESS_TRACKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/decode.h"
+#include "tcp/fsm.h"
+#include "track/verdicts.h"
+
+/* Handshake latency: bucket b counts durations below 2^b * 16 us, the last one the rest. */
+#define HANDSHAKE_BUCKETS 24
+#define HANDSHAKE_BUCKET_NS(b) (16000ull << (b))
+
+struct duration_histogram {
+	uint64_t buckets[HANDSHAKE_BUCKETS]; /* not cumulative */
+	uint64_t sum_ns;
+};
+
+struct tracker_stats {
+	uint64_t connections[VIEW_NR][FSM_NR_STATES]; /* now; CLOSED is not counted */
+	uint64_t transitions[VIEW_NR][FSM_NR_STATES][FSM_NR_STATES]; /* of the local end */
+	struct duration_histogram handshakes[ROLE_NR];
+	uint64_t opened[ROLE_NR];
+	uint64_t closed[ROLE_NR][END_NR];
+	uint64_t divergences[DIVERGENCE_NR];
+	uint64_t divergences_open[DIVERGENCE_NR]; /* now */
+	uint64_t comparisons, comparisons_agreed;
+	uint64_t unobservable[UNOBSERVABLE_NR];
+	uint64_t compared_in_two; /* ended connections that were compared in two states or more */
+	uint64_t anomalies[AN_NR];
+	uint64_t connect_failures[CONNECT_NR];
+	uint64_t entries, limit, evictions; /* flow table */
+	uint64_t stray_segments; /* of no connection: late, or to a closed port */
+	uint64_t looks;
+};
+
+/* One end's path: states in order of first entry since the start, e.g. SYN_SENT, ESTABLISHED. */
+#define PATH_MAX_STATES 12
+
+/* A finished connection, or an open one in a listing. Strings are static or point into itself. */
+struct connection_report {
+	struct conn_key key;
+	enum connection_role role;
+	enum connection_end end; /* END_UNKNOWN while it lives */
+	uint64_t opened_ns, closed_ns; /* CLOCK_MONOTONIC; closed 0 while it lives */
+	uint8_t local_state, remote_state;  /* enum fsm_state */
+	uint8_t kernel_state;		    /* enum kernel_state; 0 = none */
+	uint8_t kernel_substate;	    /* of TIME_WAIT */
+	uint8_t local_path[PATH_MAX_STATES], remote_path[PATH_MAX_STATES]; /* enum fsm_state */
+	uint8_t kernel_path[PATH_MAX_STATES]; /* enum kernel_state */
+	uint8_t local_steps, remote_steps, kernel_steps; /* entries used */
+	uint32_t divergences; /* bit per enum divergence_kind, ever opened */
+	uint32_t anomalies;   /* bit per enum fsm_anomaly < 32 */
+	bool observable;
+	enum unobservable_reason why; /* when not observable */
+	uint64_t cookie;
+};
+
+enum track_event_type {
+	TRACK_DIVERGENCE_OPEN,
+	TRACK_DIVERGENCE_CLOSE,
+	TRACK_CONNECTION, /* one ended */
+};
+
+struct track_event {
+	enum track_event_type type;
+	uint64_t ts_ns;		   /* CLOCK_MONOTONIC of the cause */
+	enum divergence_kind kind; /* DIVERGENCE_* only, as the rest of these */
+	uint64_t since_ns;	   /* when the two views parted; close: duration = ts_ns - since_ns */
+	const char *reason;	   /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
+	const struct connection_report *connection;
+};
+
+struct tracker_ops {
+	void *context;
+	/* A fresh look at key's socket: 0 and *ret filled (state 0 = none), or -errno. */
+	int (*look)(void *context, const struct conn_key *key, struct rec_socket *ret);
+	void (*event)(void *context, const struct track_event *event);
+	/* Name of a kernel drop reason, or NULL. */
+	const char *(*drop_reason)(void *context, uint32_t reason);
+};
+
+struct tracker_settings {
+	uint32_t flows_max;
+	uint64_t settle_ns; /* a disagreement younger than this is not looked at */
+	uint64_t time_wait_ns; /* the reference's 2 MSL: 60 s */
+};
+
+struct tracker;
+
+/* NULL and errno on failure. *ops is copied. */
+struct tracker *tracker_new(const struct tracker_settings *settings, const struct tracker_ops *ops);
+void tracker_free(struct tracker *tracker);
+
+void tracker_observe(struct tracker *tracker, const struct observation *observation);
+
+/* Time has come to now_ns: settle, 2 MSL, idle deadlines. */
+void tracker_advance(struct tracker *tracker, uint64_t now_ns);
+
+/* The earliest deadline, or UINT64_MAX. */
+uint64_t tracker_next_deadline(const struct tracker *tracker);
+
+const struct tracker_stats *tracker_stats(const struct tracker *tracker);
+
+/* Calls `each` for up to `max` live connections starting at *cursor (0 first); returns the
+ * number visited and moves *cursor, which is 0 again at the end of the table. */
+size_t tracker_list(const struct tracker *tracker, size_t *cursor, size_t max,
+		    void (*each)(void *context, const struct connection_report *report),
+		    void *context);
+
+#endif

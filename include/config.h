@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The knobs the daemon writes into BPF .rodata between open and load. */
+#ifndef TCPWITNESS_CONFIG_H
+#define TCPWITNESS_CONFIG_H
+
+#include <linux/types.h>
+
+struct config {
+	__u32 netns;	 /* inode number of the watched network namespace */
+	__u32 nr_cpus;	 /* possible CPUs: one ring of each family per CPU */
+	__u8 rst_reason; /* tcp_send_reset carries a reason (6.10+), found from BTF */
+	__u8 reserved[7];
+};
+
+/* Bytes of one CPU's ring (a power of two, a multiple of the page size). */
+#define RING_BYTES_DEFAULT (1u << 20)
+#define RING_BYTES_MIN (1u << 12)
+#define RING_BYTES_MAX (1u << 28)
+
+#define LISTENERS_MAX 4096   /* entries of the per-listener counter map */
+#define LOCAL_PREFIXES_MAX 4096 /* entries of the LPM trie of local prefixes */
+
+#endif
