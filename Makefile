@@ -1,0 +1,204 @@
+# tcpwitness: what to type is in `make help`; what follows is in the order of the build.
+#
+#   V=1   show the commands        O=DIR   build elsewhere than .output/
+
+O ?= .output
+V ?= 0
+CC ?= gcc
+CLANG ?= clang
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+# ---- packages: the one place that names them ------------------------------------------------
+
+PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
+	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev
+PACKAGES_TEST := python3 libcmocka-dev libpcap-dev libclang-rt-14-dev \
+	clang-format cppcheck shellcheck iproute2 nftables ethtool iperf3 curl jq prometheus
+
+# ---- flags ----------------------------------------------------------------------------------
+
+# bpftool lives where only root's PATH looks
+export PATH := $(PATH):/usr/sbin:/sbin
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS ?= -O2 -g
+# SANITIZE=address,undefined is what `make asan` sets; FORTIFY would hide errors from it
+HARDENING = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer,-fstack-protector-strong -D_FORTIFY_SOURCE=2)
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) -D_GNU_SOURCE \
+	-Iinclude -Idaemon -I$(O) -MMD -MP
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lpthread
+
+# v3: 32-bit ALU and jumps, the newest instruction set that clang 14 and kernel 5.15 share
+BPF_CFLAGS = -target bpf -O2 -g -Wall -Werror -mcpu=v3 -Iinclude \
+	-I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP
+
+ifeq ($(V),1)
+say = @:
+else
+say = @printf '  %-8s %s\n'
+.SILENT:
+endif
+
+# ---- files ----------------------------------------------------------------------------------
+
+BPF_SOURCES := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(O)/bpf/%.bpf.o)
+LIB_SOURCES := $(sort $(filter-out daemon/main.c,$(wildcard daemon/*.c daemon/*/*.c)))
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(O)/%.o)
+LIBRARY := $(O)/libtcpwitness.a
+
+UNIT_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+BPF_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bpf/test_*.c)))
+NET_TOOLS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/net/*.c)))
+BENCHES := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
+FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
+
+.PHONY: help deps deps-build all run test test-unit test-programs sanitized-programs \
+	lint format asan fuzz fuzzers bench clean install uninstall FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | \
+		sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@printf '\nV=1 shows the commands, O=DIR builds elsewhere than .output/.\n'
+
+all: $(O)/tcpwitness ## build .output/tcpwitness
+
+deps: ## install the Debian packages that build, run and test need (only what is missing)
+	.ci/deps $(PACKAGES_BUILD) $(PACKAGES_TEST)
+
+deps-build:
+	.ci/deps $(PACKAGES_BUILD)
+
+# ---- BPF: each source an object, one linked object, one skeleton ------------------------------
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(say) BPF $<
+	mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(O)/bpf/witness.bpf.o: $(BPF_OBJECTS)
+	$(say) LINK $@
+	bpftool gen object $@ $^
+
+$(O)/witness.skel.h: $(O)/bpf/witness.bpf.o
+	$(say) SKEL $@
+	bpftool gen skeleton $< name witness > $@
+
+# ---- the daemon: everything but main() in a library, which the tests link too -----------------
+
+# rewritten only when it changes, so that a commit does not rebuild what does not show it
+$(O)/build_info.h: FORCE
+	mkdir -p $(@D)
+	{ echo '#define BUILD_VERSION "$(shell git describe --tags --always --dirty 2>/dev/null || \
+		echo unknown)"'; \
+	echo '#define BUILD_REVISION "$(shell git rev-parse HEAD 2>/dev/null || echo unknown)"'; \
+	echo '#define BUILD_CC "$(shell $(CC) --version | head -n1)"'; \
+	echo '#define BUILD_CLANG "$(shell $(CLANG) --version | head -n1)"'; } > $@.tmp
+	cmp -s $@.tmp $@ || cp $@.tmp $@
+	rm -f $@.tmp
+
+$(O)/daemon/%.o: daemon/%.c | $(O)/build_info.h
+	$(say) CC $<
+	mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# the only user of the skeleton (tests/lint/layers)
+$(O)/daemon/capture/loader.o: $(O)/witness.skel.h
+
+$(LIBRARY): $(LIB_OBJECTS)
+	$(say) AR $@
+	rm -f $@
+	ar rcs $@ $^
+
+$(O)/tcpwitness: $(O)/daemon/main.o $(LIBRARY)
+	$(say) LD $@
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+run: deps-build ## build and run the daemon; ARGS='--log.level=debug …' are its flags
+	+$(MAKE) --no-print-directory -j$(JOBS) all
+	exec $(O)/tcpwitness run $(ARGS)
+
+# ---- tests ----------------------------------------------------------------------------------
+
+# unit and BPF tests are cmocka programs; programs beside the network tests and the benchmarks are not
+$(UNIT_TESTS) $(BPF_TESTS): TEST_LIBS := -lcmocka
+
+$(O)/tests/%: tests/%.c $(LIBRARY)
+	$(say) TEST $<
+	mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests $< $(LIBRARY) $(TEST_LIBS) $(LIBS) -o $@
+
+# the same fuzz target with a main() that feeds it the corpus: no libFuzzer needed
+$(O)/tests/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
+	$(say) TEST $<
+	mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $^ $(LIBS) -o $@
+
+$(O)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
+	$(say) FUZZ $<
+	mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $< $(LIBRARY) $(LIBS) -o $@
+
+test-programs: $(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS)
+sanitized-programs: $(UNIT_TESTS) $(FUZZ_REPLAYS)
+fuzzers: $(FUZZERS)
+
+SANITIZED := SANITIZE=address,undefined O=$(O)/asan
+
+test: deps ## build and run every test (root; T=net or T=test_seq: only those)
+	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
+	+$(MAKE) --no-print-directory -j$(JOBS) $(SANITIZED) sanitized-programs
+	O=$(O) tests/run $(T)
+
+test-unit: ## the tests that need no root
+	+$(MAKE) --no-print-directory -j$(JOBS) test-programs
+	O=$(O) tests/run unit/
+
+asan: ## unit tests and fuzz corpus under the address and undefined-behaviour sanitizers
+	+$(MAKE) --no-print-directory -j$(JOBS) $(SANITIZED) sanitized-programs
+	O=$(O) tests/run asan/
+
+fuzz: ## run libFuzzer on every target, T seconds each (T=60 FUZZ=decode: only that one)
+	+$(MAKE) --no-print-directory -j$(JOBS) O=$(O)/fuzz CC=$(CLANG) \
+		SANITIZE=address,undefined,fuzzer-no-link FUZZ_NAMES='$(or $(FUZZ),$(FUZZ_NAMES))' fuzzers
+	for name in $(or $(FUZZ),$(FUZZ_NAMES)); do \
+		mkdir -p $(O)/fuzz/corpus/$$name tests/fuzz/corpus/$$name && \
+		$(O)/fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(or $(T),30) -timeout=5 \
+			-artifact_prefix=$(O)/fuzz/ $(O)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+lint: ## formatting, include rules, cppcheck, shellcheck, promtool
+	O=$(O) tests/run lint/
+
+format: ## clang-format every C file in place
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i --style=file
+
+bench: ## measure; one JSON line a benchmark
+	+$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
+	for bench in $(BENCHES) $(wildcard tests/bench/*.sh); do O=$(O) $$bench || exit 1; done
+
+# ---- housekeeping ---------------------------------------------------------------------------
+
+install: all ## install the program under $(DESTDIR)$(PREFIX)
+	install -D -m 0755 $(O)/tcpwitness $(DESTDIR)$(PREFIX)/sbin/tcpwitness
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tcpwitness/LICENSE
+
+uninstall: ## remove what install installed
+	rm -f $(DESTDIR)$(PREFIX)/sbin/tcpwitness
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tcpwitness
+
+clean: ## remove what was built
+	rm -rf $(O)
+
+FORCE:
+
+-include $(BPF_OBJECTS:.o=.d) $(LIB_OBJECTS:.o=.d) $(O)/daemon/main.d
+-include $(addsuffix .d,$(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCHES) $(FUZZERS))

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Small things every file may need, and nothing else. */
+#ifndef TCPWITNESS_UTIL_H
+#define TCPWITNESS_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+#define container_of(pointer, type, member)                                                        \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#define NS_PER_SEC 1000000000ull
+#define NS_PER_MS 1000000ull
+
+#endif
