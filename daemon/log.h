@@ -6,6 +6,7 @@
 #ifndef TCPWITNESS_LOG_H
 #define TCPWITNESS_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,7 +24,7 @@ enum log_level {
 };
 
 enum log_format {
-	LOG_FORMAT_TEXT = 0, /* "warn: text"; under systemd "<4>text" */
+	LOG_FORMAT_TEXT = 0, /* "tcpwitness: warn: text"; under systemd's journal "<4>text" */
 	LOG_FORMAT_LOGFMT,   /* ts=2026-01-02T03:04:05.678Z level=warn msg="text" */
 };
 
@@ -33,8 +34,10 @@ void log_init(enum log_level level, enum log_format format);
 /* True when a line of this level would be written: guards expensive arguments. */
 bool log_enabled(enum log_level level);
 
-/* One line; no newline in fmt. Preserves errno, so that %m works and survives. */
+/* One line; trailing newlines are cut. Preserves errno, so that %m works and survives. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_vwrite(enum log_level level, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 #define log_err(...) log_write(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)

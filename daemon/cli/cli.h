@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The subcommands. Each gets argv[0] = its own name and returns the exit code. */
+#ifndef TCPWITNESS_CLI_H
+#define TCPWITNESS_CLI_H
+
+#include <stddef.h>
+
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+};
+
+struct cli_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help; /* one line */
+};
+
+int cli_run(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
+int cli_fsm(int argc, char **argv);
+int cli_detach(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+/* Without an argument the list of commands; `help NAME` is `NAME --help`. */
+int cli_help(const struct cli_command *commands, size_t count, int argc, char **argv);
+
+/* Prints "tcpwitness: TEXT" to stderr and returns CLI_USAGE. */
+int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A subcommand's own flags (not those of `run`): one table parses them and prints the help. */
+struct cli_flag {
+	const char *name;
+	const char *argument; /* its name in the help; NULL: a switch */
+	const char **value;   /* gets the argument, or the flag's name for a switch */
+	const char *help;
+};
+
+enum cli_outcome {
+	CLI_PARSED,
+	CLI_HELP_SHOWN, /* exit 0 */
+	CLI_BAD_FLAG,	/* said so on stderr: exit CLI_USAGE */
+};
+
+/*
+ * usage: "tcpwitness replay [flags] FILE", purpose: one sentence. Exactly `operands` plain
+ * arguments must be there; *ret_operands points at the first.
+ */
+enum cli_outcome cli_parse(int argc, char **argv, const struct cli_flag *flags, size_t count,
+			   const char *usage, const char *purpose, int operands,
+			   char ***ret_operands);
+
+#endif
