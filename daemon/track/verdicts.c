@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Labels of the comparison's vocabulary, from the lists in verdicts.h. */
+#include "track/verdicts.h"
+
+static const struct {
+	const char *label, *text;
+	enum divergence_class class;
+} divergences[] = {
+#define X(name, label, class, text) [DIVERGENCE_##name] = { label, text, CLASS_##class },
+	DIVERGENCE_KINDS(X)
+#undef X
+};
+
+static const char *const classes[] = {
+#define X(name, label) [CLASS_##name] = label,
+	DIVERGENCE_CLASSES(X)
+#undef X
+};
+
+static const char *const unobservables[] = {
+#define X(name, label) [UNOBSERVABLE_##name] = label,
+	UNOBSERVABLE_REASONS(X)
+#undef X
+};
+
+static const char *const roles[] = {
+#define X(name, label) [ROLE_##name] = label,
+	CONNECTION_ROLES(X)
+#undef X
+};
+
+static const char *const ends[] = {
+#define X(name, label) [END_##name] = label,
+	CONNECTION_ENDS(X)
+#undef X
+};
+
+static const char *const connect_failures[] = {
+#define X(name, label) [CONNECT_##name] = label,
+	CONNECT_FAILURES(X)
+#undef X
+};
+
+static const char *const views[] = { [VIEW_WIRE] = "wire", [VIEW_KERNEL] = "kernel" };
+
+const char *divergence_label(enum divergence_kind kind)
+{
+	return divergences[kind].label;
+}
+
+enum divergence_class divergence_class(enum divergence_kind kind)
+{
+	return divergences[kind].class;
+}
+
+const char *divergence_text(enum divergence_kind kind)
+{
+	return divergences[kind].text;
+}
+
+const char *divergence_class_label(enum divergence_class class)
+{
+	return classes[class];
+}
+
+const char *unobservable_label(enum unobservable_reason reason)
+{
+	return unobservables[reason];
+}
+
+const char *role_label(enum connection_role role)
+{
+	return roles[role];
+}
+
+const char *end_label(enum connection_end end)
+{
+	return ends[end];
+}
+
+const char *connect_failure_label(enum connect_failure failure)
+{
+	return connect_failures[failure];
+}
+
+const char *view_label(enum connection_view view)
+{
+	return views[view];
+}
