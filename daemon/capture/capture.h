@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: capture, the stage's face
+ *
+ * Everything between the kernel and the tracker: the BPF programs are loaded and hooked to the
+ * interfaces that carry local addresses (loader.h, attach.h, interfaces.h), the per-CPU rings and
+ * the iterator's seeds are merged into one order of time (merge.h), and each raw record is handed
+ * to a sink. The order of use:
+ *
+ *	capture_new	opens and loads; nothing is attached yet
+ *	capture_start	attaches, then asks for the first sweep (attach first, iterate after:
+ *			so no socket falls between the two)
+ *	capture_drain	whenever capture_fd() is readable, and at least every 20..100 ms
+ *	capture_free	detaches everything
+ *
+ * Records come out with the time of the kernel's clock (CLOCK_MONOTONIC), oldest first, up to
+ * now - slack; the rest waits in the rings for the next drain. Losses, sweeps and the sockets
+ * found by them are records in the same stream. One thread owns all of it.
+ */
+#ifndef TCPWITNESS_CAPTURE_H
+#define TCPWITNESS_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/capture_stats.h"
+#include "capture/decode.h"
+#include "capture/kernel_facts.h"
+#include "settings.h"
+
+/* Where a record came from: enum rec_ring, or this for those that passed through no ring. */
+#define CAPTURE_RING_NONE RING_NR
+
+/*
+ * Takes one raw record, which is gone when the sink returns. `bytes` is 8-byte aligned. Returns
+ * 0 when it was decoded, else 1 + enum reject_reason: that is what capture_stats counts.
+ */
+typedef int (*capture_sink)(void *context, const void *bytes, size_t size, uint32_t ring);
+
+struct capture;
+
+/* 0 or -errno; the reason was logged in one line. *settings must outlive the capture. */
+int capture_new(const struct settings *settings, struct capture **ret_capture);
+int capture_start(struct capture *capture);
+void capture_free(struct capture *capture);
+
+/* Readable when a ring passed its mark or an interface changed. Watch for EPOLLIN. */
+int capture_fd(const struct capture *capture);
+
+/*
+ * Hands over what is older than now_ns - slack; with `flush` everything that has been recorded.
+ * Also follows interface changes, notices losses and continues a sweep. 0 or -errno.
+ */
+int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,
+		  void *context);
+
+/* A fresh look at key's socket: a REC_LOOK, state 0 = no socket. 0 or -errno. */
+int capture_look(struct capture *capture, const struct conn_key *key, struct rec_socket *ret_look);
+
+/* Asks for a sweep of the socket tables, begun at the next drain. One at a time. */
+void capture_sweep(struct capture *capture);
+
+/* Fills *stats whole; reads the per-CPU counters. 0 or -errno. */
+int capture_stats(struct capture *capture, struct capture_stats *stats);
+
+/* Counters of the listening socket with this cookie. 0, or -ENOENT. */
+int capture_listener_get(struct capture *capture, uint64_t cookie,
+			 struct listener_counters *ret_counters);
+int capture_listener_delete(struct capture *capture, uint64_t cookie);
+
+/* Inode number of the watched network namespace. */
+uint32_t capture_netns(const struct capture *capture);
+
+/* Names of the running kernel's drop reasons, owned by the capture. */
+const struct drop_reasons *capture_drop_reasons(const struct capture *capture);
+
+#endif

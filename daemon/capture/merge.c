@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* K-way merge of rings by time, with a watermark: a binary heap of the rings' oldest records. */
+#include "capture/merge.h"
+
+#include <stdlib.h>
+
+/* Space is given back to a producer while a long round still runs: every so many of its records. */
+#define RELEASE_EVERY 256
+
+struct source {
+	struct ring *ring;
+	uint32_t family;
+	uint32_t taken; /* since the last release */
+	uint64_t ts_ns; /* of the record at the head */
+	const void *bytes;
+	size_t size;
+};
+
+struct merge {
+	uint64_t slack_ns;
+	uint64_t order_ns; /* the newest time handed over */
+	struct merge_stats stats[RING_NR + 1];
+	size_t nr_sources, nr_heap;
+	struct source **heap; /* those with a record, oldest on top */
+	struct source sources[];
+};
+
+struct merge *merge_new(size_t rings, uint64_t slack_ns)
+{
+	struct merge *merge = calloc(1, sizeof(*merge) + rings * sizeof(merge->sources[0]));
+
+	if (!merge)
+		return NULL;
+	merge->heap = calloc(rings, sizeof(merge->heap[0]));
+	if (!merge->heap) {
+		free(merge);
+		return NULL;
+	}
+	merge->slack_ns = slack_ns;
+	return merge;
+}
+
+void merge_free(struct merge *merge)
+{
+	if (!merge)
+		return;
+	for (size_t i = 0; i < merge->nr_sources; i++)
+		ring_free(merge->sources[i].ring);
+	free(merge->heap);
+	free(merge);
+}
+
+void merge_add(struct merge *merge, struct ring *ring, uint32_t family)
+{
+	struct source *source = &merge->sources[merge->nr_sources++];
+
+	source->ring = ring;
+	source->family = family;
+}
+
+static bool source_peek(struct source *source)
+{
+	if (!ring_peek(source->ring, &source->bytes, &source->size))
+		return false;
+	/* Too short for a time: let it through at once, the decoder rejects and counts it. */
+	source->ts_ns = 0;
+	if (source->size >= sizeof(struct rec_hdr))
+		source->ts_ns = ((const struct rec_hdr *)source->bytes)->ts_ns;
+	return true;
+}
+
+static void heap_sink(struct merge *merge, size_t at)
+{
+	struct source **heap = merge->heap;
+	struct source *moving = heap[at];
+
+	for (size_t child; (child = 2 * at + 1) < merge->nr_heap; at = child) {
+		if (child + 1 < merge->nr_heap && heap[child + 1]->ts_ns < heap[child]->ts_ns)
+			child++;
+		if (moving->ts_ns <= heap[child]->ts_ns)
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = moving;
+}
+
+static void heap_build(struct merge *merge)
+{
+	merge->nr_heap = 0;
+	for (size_t i = 0; i < merge->nr_sources; i++) {
+		ring_limit(merge->sources[i].ring);
+		if (source_peek(&merge->sources[i]))
+			merge->heap[merge->nr_heap++] = &merge->sources[i];
+	}
+	for (size_t i = merge->nr_heap / 2; i-- > 0;)
+		heap_sink(merge, i);
+}
+
+static void account(struct merge *merge, const struct source *source, uint64_t now_ns)
+{
+	struct merge_stats *stats = &merge->stats[source->family];
+
+	if (source->ts_ns < merge->order_ns)
+		stats->late++;
+	else
+		merge->order_ns = source->ts_ns;
+	if (source->ts_ns >= stats->last_record_ns) {
+		stats->last_record_ns = source->ts_ns;
+		stats->lag_ns = now_ns > source->ts_ns ? now_ns - source->ts_ns : 0;
+	}
+}
+
+void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink sink, void *context)
+{
+	uint64_t watermark = now_ns > merge->slack_ns ? now_ns - merge->slack_ns : 0;
+
+	if (flush)
+		watermark = UINT64_MAX;
+	heap_build(merge);
+	while (merge->nr_heap > 0 && merge->heap[0]->ts_ns <= watermark) {
+		struct source *source = merge->heap[0];
+
+		account(merge, source, now_ns);
+		sink(context, source->bytes, source->size, source->family);
+		ring_advance(source->ring);
+		if (++source->taken == RELEASE_EVERY) {
+			ring_release(source->ring);
+			source->taken = 0;
+		}
+		if (!source_peek(source))
+			merge->heap[0] = merge->heap[--merge->nr_heap];
+		if (merge->nr_heap > 0)
+			heap_sink(merge, 0);
+	}
+	for (size_t i = 0; i < merge->nr_sources; i++) {
+		ring_release(merge->sources[i].ring);
+		merge->sources[i].taken = 0;
+	}
+}
+
+const struct merge_stats *merge_stats(const struct merge *merge, uint32_t family)
+{
+	return &merge->stats[family];
+}
+
+uint64_t merge_pending(const struct merge *merge, uint32_t family)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < merge->nr_sources; i++)
+		if (merge->sources[i].family == family)
+			count += ring_count(merge->sources[i].ring);
+	return count;
+}

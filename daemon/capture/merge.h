@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Many rings to one order of time. A round takes, from whichever ring has the oldest, every
+ * record up to now - slack; younger ones stay in their rings, because a CPU that was in the
+ * middle of one may still come up with an older. What turns up behind the order all the same is
+ * handed over at once and counted as late. Memory is that of the rings: nothing is copied.
+ */
+#ifndef TCPWITNESS_MERGE_H
+#define TCPWITNESS_MERGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/ring.h"
+#include "record.h"
+
+/* `family`: enum rec_ring, or RING_NR for what passed through no BPF ring. */
+typedef void (*merge_sink)(void *context, const void *bytes, size_t size, uint32_t family);
+
+struct merge_stats {
+	uint64_t late;		 /* older than a record handed over before it */
+	uint64_t last_record_ns; /* time of the newest record handed over, 0 = none yet */
+	uint64_t lag_ns;	 /* its age when it was */
+};
+
+struct merge;
+
+/* At most `rings` will be added. NULL: no memory. */
+struct merge *merge_new(size_t rings, uint64_t slack_ns);
+/* Frees the rings too. */
+void merge_free(struct merge *merge);
+
+/* The merge owns the ring from now on. */
+void merge_add(struct merge *merge, struct ring *ring, uint32_t family);
+
+/* One round. With `flush`, everything that is committed when it begins, whatever its age. */
+void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink sink, void *context);
+
+const struct merge_stats *merge_stats(const struct merge *merge, uint32_t family);
+
+/* Records that wait in the rings of a family. */
+uint64_t merge_pending(const struct merge *merge, uint32_t family);
+
+#endif
