@@ -3,8 +3,9 @@
  * Both ends of one connection, seen from a tap beside the local one. What the local end sends is
  * not yet at the remote: its SYN and FIN are delivered to the remote end when the remote
  * acknowledges them, before what it then sends is applied, so that crossing SYNs and FINs
- * (simultaneous open and close) come out as RFC 9293 figures 8 and 13 draw them. Bare ACKs and
- * RSTs are delivered at once: nothing would ever acknowledge them. Pure.
+ * (simultaneous open and close) come out as RFC 9293 figures 7 and 13 draw them. Everything else
+ * is delivered at once: nothing would ever acknowledge a bare ACK or a RST. A segment that the
+ * local end finds unacceptable says nothing about the remote: it may be forged. Pure.
  */
 #ifndef TCPWITNESS_DIALOGUE_H
 #define TCPWITNESS_DIALOGUE_H
@@ -13,8 +14,7 @@
 
 struct tcp_dialogue {
 	struct tcp_endpoint local, remote;
-	uint8_t in_flight; /* enum tcp_flag of local's SYN, FIN not yet known to have arrived */
-	struct tcp_segment flight[2]; /* the SYN, the FIN: owner may shrink or drop this */
+	uint8_t in_flight; /* TCPF_SYN (with TCPF_ACK: a SYN-ACK), TCPF_FIN of local's on the way */
 };
 
 struct dialogue_steps {
@@ -25,13 +25,29 @@ struct dialogue_steps {
 void dialogue_init(struct tcp_dialogue *talk, enum fsm_state local, enum fsm_state remote,
 		   bool live);
 
+/* Instead of dialogue_init: local is picked up in mid-life, see endpoint_adopt. */
+void dialogue_adopt(struct tcp_dialogue *talk, enum fsm_state local,
+		    const struct endpoint_facts *facts, bool live);
+
 /* The local end sent / received the segment. *steps is written whole. */
 void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		   struct dialogue_steps *steps);
 void dialogue_received(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		       struct dialogue_steps *steps);
 
-/* Facts about the local end's variables: see endpoint_learn. */
+/*
+ * The segment begins a new life of the tuple. *talk is then as it was before; the caller ends it
+ * and gives the same segment to a new dialogue.
+ */
+bool dialogue_restarts(const struct dialogue_steps *steps);
+
+/* A SYN came and was not answered yet, neither by a SYN-ACK nor by a RST. */
+bool dialogue_syn_unanswered(const struct tcp_dialogue *talk);
+
+/* A FIN came and waits for data before it: the reference cannot be compared now. */
+bool dialogue_fin_pending(const struct tcp_dialogue *talk);
+
+/* Facts about the local end's variables: see endpoint_learn. *steps is written whole. */
 void dialogue_learn(struct tcp_dialogue *talk, const struct endpoint_facts *facts,
 		    struct dialogue_steps *steps);
 

@@ -32,25 +32,34 @@ enum endpoint_known {
 	KNOWN_SND_UNA = 0x04,
 	KNOWN_IRS = 0x08,
 	KNOWN_RCV_NXT = 0x10,
-	KNOWN_RCV_WND = 0x20,
+	KNOWN_RCV_EDGE = 0x20,
+	KNOWN_TS_RECENT = 0x40,
 };
 
 enum endpoint_flag {
 	EP_LIVE = 0x01,		/* data segments are not seen: variables are lower bounds (DESIGN §5) */
 	EP_FIN_SENT = 0x02,	/* snd_fin holds our FIN's sequence number */
 	EP_FIN_PENDING = 0x04,	/* rcv_fin holds a FIN beyond RCV.NXT that waits */
-	EP_FIN_RECEIVED = 0x08, /* the peer's FIN was taken in */
+	EP_FIN_RECEIVED = 0x08, /* the peer's FIN was taken in: rcv_fin holds it */
 	EP_ACTIVE = 0x10,	/* opened by OPEN(active): sent the SYN first */
+	EP_IMPLIED = 0x20,	/* the far end: its variables are deduced, none is exact */
+	EP_SYN_PENDING = 0x40,	/* a SYN came and neither SYN-ACK nor RST has answered it */
+	EP_FRESH = 0x80,	/* RCV.NXT was learnt for the segment that comes next: it is exact */
 };
+
+/* Values of tcp_endpoint.rcv_wscale beside a shift. */
+#define WSCALE_REFUSED 0xfe /* one of the SYNs had no such option: windows are not scaled */
+#define WSCALE_UNKNOWN 0xff /* the SYNs were not seen */
 
 struct tcp_endpoint {
 	uint8_t state; /* enum fsm_state */
 	uint8_t known; /* enum endpoint_known */
 	uint8_t flags; /* enum endpoint_flag */
-	uint8_t rcv_wscale; /* of the window this end announces; 0xff until both SYNs were seen */
+	uint8_t rcv_wscale; /* of the windows this end announces */
 	seq_t iss, snd_una, snd_nxt, snd_fin;
 	seq_t irs, rcv_nxt, rcv_fin;
-	uint32_t rcv_wnd;
+	seq_t rcv_edge;	    /* RCV.NXT + RCV.WND as last announced; moves forward only */
+	uint32_t ts_recent; /* RFC 7323 §4.3 */
 };
 
 /* Facts about an end's variables from outside the wire (a kernel snapshot, an adopted socket). */
@@ -69,17 +78,21 @@ struct endpoint_steps {
 
 void endpoint_init(struct tcp_endpoint *end, enum fsm_state state, bool live);
 
-/* This end emitted the segment. Steps are appended to *steps, which the caller zeroed. */
+/*
+ * This end emitted the segment. Steps are appended to *steps, which the caller zeroed. A step
+ * with V_RESTART means that nothing was changed: the segment belongs to a new endpoint.
+ */
 void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		   struct endpoint_steps *steps);
 
-/* The segment reached this end. */
+/* The segment reached this end. Steps as above. */
 void endpoint_receive(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		      struct endpoint_steps *steps);
 
 /*
  * Facts move variables forward, never back, and never the state by themselves. But a pending FIN
- * that they show as taken in (rcv_nxt beyond it) is processed now: that may append steps.
+ * that they show as taken in (rcv_nxt beyond it) is processed now: that may append steps. RCV.NXT
+ * counts as exact for the one segment that is received next.
  */
 void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts,
 		    struct endpoint_steps *steps);
@@ -87,7 +100,10 @@ void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts
 /* The 2 MSL timer of TIME_WAIT ran out (§3.10.8), or the user timeout in any other state. */
 void endpoint_expire(struct tcp_endpoint *end, struct endpoint_steps *steps);
 
-/* The end is known to be in `state` by other means (picked up in mid-life). */
+/*
+ * The end is known to be in `state` by other means (picked up in mid-life). snd_nxt of a state
+ * that has sent its FIN counts that FIN (Linux: write_seq); rcv_nxt likewise counts the peer's.
+ */
 void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
 		    const struct endpoint_facts *facts);
 
