@@ -17,13 +17,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-struct exposition {
-	struct text *out;
-	enum expose_format format;
-	const struct metric *metric;
-	size_t family_length; /* of the metric's name, without the suffix its type adds */
-};
-
 static const struct type_facts {
 	const char *text, *openmetrics; /* TYPE line */
 	const char *suffix;		/* of the sample's name, over the family's */
@@ -44,8 +37,7 @@ const char *expose_content_type(enum expose_format format)
 {
 	static const char *const content_types[EXPOSE_NR] = {
 		[EXPOSE_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
-		[EXPOSE_OPENMETRICS] =
-			"application/openmetrics-text; version=1.0.0; charset=utf-8",
+		[EXPOSE_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
 	};
 
 	return content_types[format];
@@ -86,7 +78,7 @@ static void append_descriptor(struct exposition *exposition, const char *keyword
 	text_char(out, '\n');
 }
 
-static void append_family(struct exposition *exposition, const struct export_view *view)
+static void append_family(struct exposition *exposition)
 {
 	const struct metric *metric = exposition->metric;
 	const struct type_facts *type = &types[metric->type];
@@ -100,7 +92,7 @@ static void append_family(struct exposition *exposition, const struct export_vie
 		append_descriptor(exposition, "HELP", metric->help);
 		append_descriptor(exposition, "TYPE", type->text);
 	}
-	metric->collect(view, exposition);
+	metric->collect(exposition);
 }
 
 void expose(const struct metric *metrics, size_t nr_metrics, const struct export_view *view,
@@ -109,41 +101,40 @@ void expose(const struct metric *metrics, size_t nr_metrics, const struct export
 	for (size_t i = 0; i < nr_metrics; i++) {
 		const struct metric *metric = &metrics[i];
 		struct exposition exposition = {
-			.out = out,
-			.format = format,
+			.view = view,
+			.values = (const void *)((const char *)view + metric->offset),
 			.metric = metric,
-			.family_length =
-				strlen(metric->name) - strlen(types[metric->type].suffix),
+			.format = format,
+			.out = out,
+			.family_length = strlen(metric->name) - strlen(types[metric->type].suffix),
 		};
 
-		append_family(&exposition, view);
+		append_family(&exposition);
 	}
 	if (format == EXPOSE_OPENMETRICS)
 		text_string(out, "# EOF\n");
-}
-
-static void append_label(struct text *out, const char *name, const char *value, char before)
-{
-	text_char(out, before);
-	text_string(out, name);
-	text_string(out, "=\"");
-	append_escaped(out, value, true);
-	text_char(out, '"');
 }
 
 /* The sample's name and its labels, open for one more; returns what that one starts with. */
 static char append_series(struct exposition *exposition, const char *suffix,
 			  const char *const *values)
 {
-	const struct metric *metric = exposition->metric;
+	const char *name = exposition->metric->labels;
 	struct text *out = exposition->out;
 	char before = '{';
 
-	text_string(out, metric->name);
+	text_string(out, exposition->metric->name);
 	text_string(out, suffix);
-	for (size_t i = 0; i < METRIC_LABELS_MAX && metric->labels[i]; i++) {
-		append_label(out, metric->labels[i], values[i], before);
+	while (*name) {
+		size_t length = strcspn(name, ",");
+
+		text_char(out, before);
+		text_bytes(out, name, length);
+		text_string(out, "=\"");
+		append_escaped(out, *values++, true);
+		text_char(out, '"');
 		before = ',';
+		name += length + (name[length] == ',');
 	}
 	return before;
 }
@@ -208,10 +199,7 @@ void expose_markdown(const struct metric *metrics, size_t nr_metrics, struct tex
 		text_string(out, "` | ");
 		text_string(out, types[metric->type].openmetrics);
 		text_string(out, " | ");
-		for (size_t l = 0; l < METRIC_LABELS_MAX && metric->labels[l]; l++) {
-			text_string(out, l ? ", " : "");
-			text_string(out, metric->labels[l]);
-		}
+		text_string(out, metric->labels);
 		text_string(out, " | ");
 		text_string(out, metric->help);
 		text_string(out, " |\n");

@@ -20,10 +20,10 @@ enum expose_format {
 const char *expose_content_type(enum expose_format format);
 
 enum metric_type {
-	METRIC_COUNTER,	  /* name ends in _total */
+	METRIC_COUNTER, /* name ends in _total */
 	METRIC_GAUGE,
 	METRIC_HISTOGRAM,
-	METRIC_INFO,	  /* name ends in _info, value 1: facts as labels */
+	METRIC_INFO, /* name ends in _info, value 1: facts as labels */
 	METRIC_TYPE_NR
 };
 
@@ -35,8 +35,6 @@ enum metric_unit {
 	METRIC_UNIT_NR
 };
 
-#define METRIC_LABELS_MAX 5
-
 struct export_view;
 struct exposition;
 
@@ -44,9 +42,20 @@ struct metric {
 	const char *name; /* of the samples, as text 0.0.4 has it */
 	enum metric_type type;
 	enum metric_unit unit;
+	const char *labels; /* names, comma-separated; "" for none */
+	void (*collect)(struct exposition *exposition);
+	size_t offset; /* in the view, of the uint64_t the collector walks, where it walks some */
 	const char *help;
-	const char *labels[METRIC_LABELS_MAX]; /* names, NULL after the last */
-	void (*collect)(const struct export_view *view, struct exposition *exposition);
+};
+
+/* A family being written. Collectors read the first two and hand over samples. */
+struct exposition {
+	const struct export_view *view;
+	const uint64_t *values; /* what the metric's offset names */
+	const struct metric *metric;
+	enum expose_format format;
+	size_t family_length; /* of the metric's name, without the suffix its type adds */
+	struct text *out;
 };
 
 /* Appends every family, samples and all. */

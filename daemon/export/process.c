@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_SECOND 1000000000ull
+#include "util.h"
 
 int process_parse_stat(const char *line, struct process_line *ret)
 {
@@ -66,12 +66,12 @@ static uint64_t limit_of(int resource)
 
 static uint64_t ns_of(struct timespec time)
 {
-	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
+	return (uint64_t)time.tv_sec * NS_PER_SEC + (uint64_t)time.tv_nsec;
 }
 
 int process_read(struct process_stats *ret)
 {
-	uint64_t tick_ns = NS_PER_SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t tick_ns = NS_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
 	struct timespec wall, since_boot, cpu;
 	struct process_line line;
 	char buffer[1024];

@@ -9,7 +9,8 @@
 #include <time.h>
 #include <zlib.h>
 
-#define NS_PER_SECOND 1000000000ull
+#include "util.h"
+
 #define FIRST_CAPACITY 4096
 
 void text_free(struct text *text)
@@ -95,8 +96,8 @@ static void append_fraction(struct text *text, uint64_t fraction, unsigned int w
 
 void text_seconds(struct text *text, uint64_t ns)
 {
-	text_u64(text, ns / NS_PER_SECOND);
-	append_fraction(text, ns % NS_PER_SECOND, 9);
+	text_u64(text, ns / NS_PER_SEC);
+	append_fraction(text, ns % NS_PER_SEC, 9);
 }
 
 /*
@@ -110,9 +111,9 @@ void text_canonical_seconds(struct text *text, uint64_t ns)
 	unsigned int width = 0;
 	char suffix[16];
 
-	if (ns == 0 || (ns >= 100000 && ns < 1000000 * NS_PER_SECOND)) {
+	if (ns == 0 || (ns >= 100000 && ns < 1000000 * NS_PER_SEC)) {
 		text_seconds(text, ns);
-		if (ns % NS_PER_SECOND == 0)
+		if (ns % NS_PER_SEC == 0)
 			text_string(text, ".0");
 		return;
 	}
@@ -129,7 +130,7 @@ void text_canonical_seconds(struct text *text, uint64_t ns)
 
 void text_rfc3339(struct text *text, uint64_t wall_ns)
 {
-	time_t seconds = (time_t)(wall_ns / NS_PER_SECOND);
+	time_t seconds = (time_t)(wall_ns / NS_PER_SEC);
 	struct tm tm;
 	char buffer[64];
 	size_t length;
@@ -137,7 +138,7 @@ void text_rfc3339(struct text *text, uint64_t wall_ns)
 	gmtime_r(&seconds, &tm);
 	length = strftime(buffer, sizeof(buffer), "%Y-%m-%dT%H:%M:%S", &tm);
 	text_bytes(text, buffer, length);
-	snprintf(buffer, sizeof(buffer), ".%09uZ", (unsigned int)(wall_ns % NS_PER_SECOND));
+	snprintf(buffer, sizeof(buffer), ".%09uZ", (unsigned int)(wall_ns % NS_PER_SEC));
 	text_string(text, buffer);
 }
 

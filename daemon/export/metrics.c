@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: the metric table
+ *
+ * One row a family: its name, type, unit, help, label names, and the function that hands over its
+ * samples from a view. Order of the file: what the connections do, where the witnesses disagree,
+ * the listeners, then what the daemon knows about itself. To add a metric: a collector, a row.
+ *
+ * Series that can exist, exist from the start, at 0: otherwise increase() misses the first event.
+ * So collectors walk whole enums. Two sets are larger than what can happen, and there a series
+ * that is not expected shows once it counts something: transitions beyond those of RFC 9293
+ * figure 5, and the kernel's drop reasons beyond the few that befall TCP everywhere.
+ */
+#include "export/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "util.h"
+
+static void sample1(struct exposition *e, const char *a, uint64_t value)
+{
+	expose_sample(e, (const char *const[]){ a }, value);
+}
+
+static void sample2(struct exposition *e, const char *a, const char *b, uint64_t value)
+{
+	expose_sample(e, (const char *const[]){ a, b }, value);
+}
+
+static void sample3(struct exposition *e, const char *a, const char *b, const char *c,
+		    uint64_t value)
+{
+	expose_sample(e, (const char *const[]){ a, b, c }, value);
+}
+
+/* A family without labels: the row's field. */
+static void scalar(struct exposition *e)
+{
+	expose_sample(e, NULL, e->values[0]);
+}
+
+/* ---- labels of the lists in include/ and daemon/capture ---- */
+
+static const char *const segment_labels[] = {
+#define X(name, label) label,
+	SEGMENT_KINDS(X)
+#undef X
+};
+
+static const char *const ignored_labels[] = {
+#define X(name, label) label,
+	IGNORED_REASONS(X)
+#undef X
+};
+
+static const char *const retransmit_labels[] = {
+#define X(name, label) label,
+	RETRANSMIT_KINDS(X)
+#undef X
+};
+
+static const char *const reject_labels[] = {
+#define X(name, label) label,
+	REJECT_REASONS(X)
+#undef X
+};
+
+static const char *const listener_drop_labels[] = {
+#define X(name, label) label,
+	LISTENER_DROPS(X)
+#undef X
+};
+
+static const char *const ring_labels[RING_NR] = {
+	[RING_SEGMENT] = "segment",
+	[RING_KERNEL] = "kernel",
+};
+
+/* ---- connections ---- */
+
+static void connections(struct exposition *e)
+{
+	for (int view = 0; view < VIEW_NR; view++)
+		for (int state = FSM_CLOSED + 1; state < FSM_NR_STATES; state++)
+			sample2(e, fsm_state_name(state), view_label(view),
+				e->view->tracker.connections[view][state]);
+}
+
+/* RFC 9293 §3.3.2 figure 5, then the edges it leaves to the text: a FIN in SYN_RECEIVED
+ * (§3.10.7.4, eighth), and every way to CLOSED by RST, ABORT or a timeout. */
+static bool is_legal(enum fsm_state from, enum fsm_state to)
+{
+#define BIT(state) (1u << FSM_##state)
+	static const uint16_t successors[FSM_NR_STATES] = {
+		[FSM_CLOSED] = BIT(LISTEN) | BIT(SYN_SENT),
+		[FSM_LISTEN] = BIT(SYN_RECEIVED) | BIT(SYN_SENT) | BIT(CLOSED),
+		[FSM_SYN_SENT] = BIT(SYN_RECEIVED) | BIT(ESTABLISHED) | BIT(CLOSED),
+		[FSM_SYN_RECEIVED] = BIT(ESTABLISHED) | BIT(FIN_WAIT_1) | BIT(CLOSE_WAIT) |
+				     BIT(LISTEN) | BIT(CLOSED),
+		[FSM_ESTABLISHED] = BIT(FIN_WAIT_1) | BIT(CLOSE_WAIT) | BIT(CLOSED),
+		[FSM_CLOSE_WAIT] = BIT(LAST_ACK) | BIT(CLOSED),
+		[FSM_FIN_WAIT_1] = BIT(FIN_WAIT_2) | BIT(CLOSING) | BIT(TIME_WAIT) | BIT(CLOSED),
+		[FSM_CLOSING] = BIT(TIME_WAIT) | BIT(CLOSED),
+		[FSM_LAST_ACK] = BIT(CLOSED),
+		[FSM_FIN_WAIT_2] = BIT(TIME_WAIT) | BIT(CLOSED),
+		[FSM_TIME_WAIT] = BIT(SYN_RECEIVED) | BIT(CLOSED),
+	};
+#undef BIT
+
+	return successors[from] & (1u << to);
+}
+
+static void transitions(struct exposition *e)
+{
+	for (int view = 0; view < VIEW_NR; view++)
+		for (int from = 0; from < FSM_NR_STATES; from++)
+			for (int to = 0; to < FSM_NR_STATES; to++) {
+				uint64_t count = e->view->tracker.transitions[view][from][to];
+
+				if (count || is_legal(from, to))
+					sample3(e, view_label(view), fsm_state_name(from),
+						fsm_state_name(to), count);
+			}
+}
+
+static void opened(struct exposition *e)
+{
+	for (int role = 0; role < ROLE_NR; role++)
+		sample1(e, role_label(role), e->values[role]);
+}
+
+static void closed(struct exposition *e)
+{
+	for (int role = 0; role < ROLE_NR; role++)
+		for (int how = 0; how < END_NR; how++)
+			sample2(e, role_label(role), end_label(how),
+				e->view->tracker.closed[role][how]);
+}
+
+static void connect_failures(struct exposition *e)
+{
+	for (int reason = 0; reason < CONNECT_NR; reason++)
+		sample1(e, connect_failure_label(reason), e->values[reason]);
+}
+
+static uint64_t handshake_bound_ns(size_t b)
+{
+	return HANDSHAKE_BUCKET_NS(b);
+}
+
+static void handshakes(struct exposition *e)
+{
+	static const enum connection_role roles[] = { ROLE_CLIENT, ROLE_SERVER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+		const struct duration_histogram *histogram = &e->view->tracker.handshakes[roles[i]];
+		const char *role = role_label(roles[i]);
+
+		expose_histogram(e, &role, histogram->buckets, HANDSHAKE_BUCKETS,
+				 handshake_bound_ns, histogram->sum_ns);
+	}
+}
+
+/* ---- segments ---- */
+
+static void segments(struct exposition *e)
+{
+	for (int kind = 0; kind < SEGMENT_NR; kind++)
+		sample1(e, segment_labels[kind], e->values[kind]);
+}
+
+static void ignored_segments(struct exposition *e)
+{
+	for (int reason = 0; reason < IGNORED_NR; reason++)
+		sample1(e, ignored_labels[reason], e->values[reason]);
+}
+
+static void retransmitted_segments(struct exposition *e)
+{
+	for (int kind = 0; kind < RETRANSMITTED_NR; kind++)
+		sample1(e, retransmit_labels[kind], e->values[kind]);
+}
+
+/* Drop reasons that a TCP segment can meet on any host, by the kernel's names. */
+static bool is_common_drop(const char *name)
+{
+	static const char *const names[] = {
+		"NOT_SPECIFIED",   "NO_SOCKET",	     "SOCKET_FILTER",	    "SOCKET_RCVBUFF",
+		"TCP_CSUM",	   "NETFILTER_DROP", "IP_RPFILTER",	    "SOCKET_BACKLOG",
+		"TCP_FLAGS",	   "PROTO_MEM",	     "TCP_LISTEN_OVERFLOW", "TCP_INVALID_SEQUENCE",
+		"TCP_INVALID_SYN", "NOMEM",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static void dropped_segments(struct exposition *e)
+{
+	uint64_t unnamed = 0;
+
+	for (uint32_t reason = 0; reason < DROP_REASONS_MAX; reason++) {
+		uint64_t count = e->values[reason];
+		const char *name = NULL;
+
+		/* The last slot holds everything beyond the core range. */
+		if (e->view->drop_reason && reason < DROP_REASONS_MAX - 1)
+			name = e->view->drop_reason(e->view->drop_reason_context, reason);
+		if (!name)
+			unnamed += count;
+		else if (count || is_common_drop(name))
+			sample1(e, name, count);
+	}
+	sample1(e, "other", unnamed);
+}
+
+static void anomalies(struct exposition *e)
+{
+	for (int anomaly = AN_NONE + 1; anomaly < AN_NR; anomaly++)
+		sample1(e, fsm_anomaly_label(anomaly), e->values[anomaly]);
+}
+
+/* ---- the comparison ---- */
+
+static void divergences(struct exposition *e)
+{
+	for (int kind = 0; kind < DIVERGENCE_NR; kind++)
+		sample2(e, divergence_label(kind), divergence_class_label(divergence_class(kind)),
+			e->values[kind]);
+}
+
+static void unobservable(struct exposition *e)
+{
+	for (int reason = 0; reason < UNOBSERVABLE_NR; reason++)
+		sample1(e, unobservable_label(reason), e->values[reason]);
+}
+
+/* ---- listeners: the busiest by name, the rest added up under "other" ---- */
+
+#define OTHER_LISTENERS "other"
+
+static void by_listener(struct exposition *e, uint64_t (*value)(const struct listener_row *row))
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++)
+		sample2(e, e->view->names[i].listener, e->view->names[i].netns,
+			value(&e->view->listeners[i]));
+	sample2(e, OTHER_LISTENERS, "", value(&e->view->other));
+}
+
+static uint64_t syn_length(const struct listener_row *row)
+{
+	return row->syn_length;
+}
+
+static uint64_t accept_length(const struct listener_row *row)
+{
+	return row->accept_length;
+}
+
+static uint64_t accept_limit(const struct listener_row *row)
+{
+	return row->accept_limit;
+}
+
+static uint64_t members(const struct listener_row *row)
+{
+	return row->members;
+}
+
+static uint64_t syns(const struct listener_row *row)
+{
+	return row->counters.syns;
+}
+
+static void listener_syn_length(struct exposition *e)
+{
+	by_listener(e, syn_length);
+}
+
+static void listener_accept_length(struct exposition *e)
+{
+	by_listener(e, accept_length);
+}
+
+static void listener_accept_limit(struct exposition *e)
+{
+	by_listener(e, accept_limit);
+}
+
+static void listener_sockets(struct exposition *e)
+{
+	by_listener(e, members);
+}
+
+static void listener_syns(struct exposition *e)
+{
+	by_listener(e, syns);
+}
+
+static void drops_of(struct exposition *e, const char *listener, const char *netns,
+		     const struct listener_row *row)
+{
+	for (int reason = 0; reason < LISTENER_DROP_NR; reason++)
+		sample3(e, listener, netns, listener_drop_labels[reason],
+			row->counters.drops[reason]);
+}
+
+static void listener_drops(struct exposition *e)
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++)
+		drops_of(e, e->view->names[i].listener, e->view->names[i].netns,
+			 &e->view->listeners[i]);
+	drops_of(e, OTHER_LISTENERS, "", &e->view->other);
+}
+
+static void listeners_total(struct exposition *e)
+{
+	expose_sample(e, NULL, e->view->total_listeners);
+}
+
+/* ---- the daemon's own truth ---- */
+
+static void by_ring(struct exposition *e)
+{
+	for (int ring = 0; ring < RING_NR; ring++)
+		sample1(e, ring_labels[ring], e->values[ring]);
+}
+
+static void records_rejected(struct exposition *e)
+{
+	for (int ring = 0; ring < RING_NR; ring++)
+		for (int reason = 0; reason < REJECT_NR; reason++)
+			sample2(e, ring_labels[ring], reject_labels[reason],
+				e->view->capture.rejected[ring][reason]);
+}
+
+static void last_record(struct exposition *e)
+{
+	uint64_t newest_ns = 0;
+
+	for (int ring = 0; ring < RING_NR; ring++)
+		if (e->view->capture.last_record_ns[ring] > newest_ns)
+			newest_ns = e->view->capture.last_record_ns[ring];
+	expose_sample(e, NULL, newest_ns ? view_wall_ns(e->view, newest_ns) : 0);
+}
+
+static void interfaces(struct exposition *e)
+{
+	for (uint32_t i = 0; i < e->view->capture.nr_interfaces; i++) {
+		const struct interface_row *row = &e->view->capture.interfaces[i];
+
+		sample3(e, row->interface, row->hook, row->mode, 1);
+	}
+}
+
+static void programs(struct exposition *e)
+{
+	for (uint32_t i = 0; i < e->view->capture.nr_programs; i++) {
+		const struct program_row *row = &e->view->capture.programs[i];
+
+		sample2(e, row->program, row->interface, row->attached != 0);
+	}
+}
+
+static void program_seconds(struct exposition *e)
+{
+	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
+		sample1(e, e->view->capture.costs[i].program,
+			e->view->capture.costs[i].run_time_ns);
+}
+
+static void program_runs(struct exposition *e)
+{
+	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
+		sample1(e, e->view->capture.costs[i].program, e->view->capture.costs[i].runs);
+}
+
+static void ready(struct exposition *e)
+{
+	expose_sample(e, NULL, e->view->ready);
+}
+
+static void build(struct exposition *e)
+{
+	const struct build_facts *facts = e->view->build;
+
+	expose_sample(e,
+		      (const char *const[]){ facts->version, facts->revision, facts->cc,
+					     facts->clang, facts->libbpf },
+		      1);
+}
+
+/* ---- the table ---- */
+
+#define AT(field) offsetof(struct export_view, field)
+
+static const struct metric metrics[] = {
+	{ "tcpwitness_connections", METRIC_GAUGE, UNIT_NONE, "state,view", connections, 0,
+	  "Connections by the state of their local end, as each view has it." },
+	{ "tcpwitness_transitions_total", METRIC_COUNTER, UNIT_NONE, "view,from,to", transitions, 0,
+	  "State changes of local ends, as each view saw them." },
+	{ "tcpwitness_connections_opened_total", METRIC_COUNTER, UNIT_NONE, "role", opened,
+	  AT(tracker.opened),
+	  "Connections opened: by a client at its SYN, by a server at ESTABLISHED." },
+	{ "tcpwitness_connections_closed_total", METRIC_COUNTER, UNIT_NONE, "role,how", closed, 0,
+	  "Connections ended, by what ended them." },
+	{ "tcpwitness_connect_failures_total", METRIC_COUNTER, UNIT_NONE, "reason",
+	  connect_failures, AT(tracker.connect_failures), "Active opens that failed." },
+	{ "tcpwitness_handshake_duration_seconds", METRIC_HISTOGRAM, UNIT_SECONDS, "role",
+	  handshakes, 0, "From the first SYN to ESTABLISHED of the local end." },
+	{ "tcpwitness_received_segments_total", METRIC_COUNTER, UNIT_NONE, "kind", segments,
+	  AT(capture.segments.received),
+	  "TCP segments received for this host; merged ones count as one, as in InSegs." },
+	{ "tcpwitness_sent_segments_total", METRIC_COUNTER, UNIT_NONE, "kind", segments,
+	  AT(capture.segments.sent),
+	  "TCP segments sent by this host; offloaded ones count each, as in OutSegs." },
+	{ "tcpwitness_ignored_segments_total", METRIC_COUNTER, UNIT_NONE, "reason",
+	  ignored_segments, AT(capture.segments.ignored), "TCP packets seen but not judged." },
+	{ "tcpwitness_retransmitted_segments_total", METRIC_COUNTER, UNIT_NONE, "kind",
+	  retransmitted_segments, AT(capture.totals.retransmitted),
+	  "Segments the kernel sent again." },
+	{ "tcpwitness_dropped_segments_total", METRIC_COUNTER, UNIT_NONE, "reason",
+	  dropped_segments, AT(capture.totals.dropped),
+	  "TCP segments the kernel dropped, by its own reason." },
+	{ "tcpwitness_resets_received_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(capture.segments.received[SEGMENT_RST]), "RST segments received." },
+	{ "tcpwitness_resets_sent_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(capture.segments.sent[SEGMENT_RST]), "RST segments sent." },
+	{ "tcpwitness_stray_segments_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(tracker.stray_segments),
+	  "Recorded segments of no known connection: late ones, or to closed ports." },
+	{ "tcpwitness_anomalies_total", METRIC_COUNTER, UNIT_NONE, "anomaly", anomalies,
+	  AT(tracker.anomalies), "Segments that RFC 9293 does not expect in the state they met." },
+	{ "tcpwitness_divergences_total", METRIC_COUNTER, UNIT_NONE, "kind,class", divergences,
+	  AT(tracker.divergences), "Confirmed disagreements between the wire and the kernel." },
+	{ "tcpwitness_divergences_open", METRIC_GAUGE, UNIT_NONE, "kind,class", divergences,
+	  AT(tracker.divergences_open), "Disagreements that last now." },
+	{ "tcpwitness_comparisons_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(tracker.comparisons), "Comparisons of the two views of a connection." },
+	{ "tcpwitness_comparisons_agreed_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(tracker.comparisons_agreed), "Comparisons in which the views agreed." },
+	{ "tcpwitness_connections_compared_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(tracker.compared_in_two),
+	  "Ended connections that were compared in two states or more." },
+	{ "tcpwitness_unobservable_connections_total", METRIC_COUNTER, UNIT_NONE, "reason",
+	  unobservable, AT(tracker.unobservable),
+	  "Connections that could not be judged, and why." },
+	{ "tcpwitness_looks_total", METRIC_COUNTER, UNIT_NONE, "", scalar, AT(tracker.looks),
+	  "Fresh looks at one socket, taken to confirm a disagreement." },
+	{ "tcpwitness_listeners", METRIC_GAUGE, UNIT_NONE, "", listeners_total, 0,
+	  "Listening addresses known, those under listener=\"other\" included." },
+	{ "tcpwitness_listener_sockets", METRIC_GAUGE, UNIT_NONE, "listener,netns",
+	  listener_sockets, 0, "Sockets that share the listening address (SO_REUSEPORT)." },
+	{ "tcpwitness_listener_syn_queue_length", METRIC_GAUGE, UNIT_NONE, "listener,netns",
+	  listener_syn_length, 0, "Handshakes begun and not complete." },
+	{ "tcpwitness_listener_accept_queue_length", METRIC_GAUGE, UNIT_NONE, "listener,netns",
+	  listener_accept_length, 0, "Complete connections that wait for accept()." },
+	{ "tcpwitness_listener_accept_queue_limit", METRIC_GAUGE, UNIT_NONE, "listener,netns",
+	  listener_accept_limit, 0, "Limit of the accept queue in force." },
+	{ "tcpwitness_listener_syns_total", METRIC_COUNTER, UNIT_NONE, "listener,netns",
+	  listener_syns, 0, "SYNs that reached the listener." },
+	{ "tcpwitness_listener_drops_total", METRIC_COUNTER, UNIT_NONE, "listener,netns,reason",
+	  listener_drops, 0, "Segments the listener had no room for, by the queue that was full." },
+	{ "tcpwitness_records_attempted_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	  AT(capture.attempted),
+	  "Records BPF tried to write: decoded, rejected, lost and pending together." },
+	{ "tcpwitness_records_decoded_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	  AT(capture.decoded), "Records decoded." },
+	{ "tcpwitness_records_rejected_total", METRIC_COUNTER, UNIT_NONE, "ring,reason",
+	  records_rejected, 0, "Records the decoder refused." },
+	{ "tcpwitness_records_lost_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	  AT(capture.lost), "Records lost because their ring was full." },
+	{ "tcpwitness_records_pending", METRIC_GAUGE, UNIT_NONE, "ring", by_ring,
+	  AT(capture.pending), "Records written and not yet decoded." },
+	{ "tcpwitness_records_late_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	  AT(capture.late),
+	  "Records that came behind the merge's watermark; applied all the same." },
+	{ "tcpwitness_last_record_timestamp_seconds", METRIC_GAUGE, UNIT_SECONDS, "", last_record,
+	  0, "When the newest record was made, since the epoch; 0 before the first." },
+	{ "tcpwitness_ring_lag_seconds", METRIC_GAUGE, UNIT_SECONDS, "ring", by_ring,
+	  AT(capture.lag_ns), "Age of the ring's newest record when it was read." },
+	{ "tcpwitness_flow_table_entries", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.entries),
+	  "Connections in the flow table." },
+	{ "tcpwitness_flow_table_limit", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.limit),
+	  "Connections the flow table may hold." },
+	{ "tcpwitness_flow_table_evictions_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(tracker.evictions), "Connections evicted because the flow table was full." },
+	{ "tcpwitness_interface_info", METRIC_INFO, UNIT_NONE, "interface,hook,mode", interfaces, 0,
+	  "Watched interfaces: which hook, attached how." },
+	{ "tcpwitness_program_attached", METRIC_GAUGE, UNIT_NONE, "program,interface", programs, 0,
+	  "1 where the BPF program is attached; tracepoints have no interface." },
+	{ "tcpwitness_program_run_seconds_total", METRIC_COUNTER, UNIT_SECONDS, "program",
+	  program_seconds, 0,
+	  "Time in BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
+	{ "tcpwitness_program_runs_total", METRIC_COUNTER, UNIT_NONE, "program", program_runs, 0,
+	  "Runs of BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
+	{ "tcpwitness_events_written_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(events.written), "Lines accepted by the event log." },
+	{ "tcpwitness_events_dropped_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(events.dropped),
+	  "Lines the event log lost to its rate limit, a full buffer or a failed file." },
+	{ "tcpwitness_http_requests_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(http.requests), "HTTP requests received." },
+	{ "tcpwitness_http_requests_refused_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(http.refused),
+	  "HTTP requests answered 503: too many at once, or no answer from the data thread." },
+	{ "tcpwitness_http_requests_forbidden_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(http.forbidden), "Requests for connection data answered 403." },
+	{ "tcpwitness_ready", METRIC_GAUGE, UNIT_NONE, "", ready, 0,
+	  "1 when programs are attached, sockets seeded and the rings drained once." },
+	{ "tcpwitness_build_info", METRIC_INFO, UNIT_NONE, "version,revision,cc,clang,libbpf",
+	  build, 0, "What this binary is and was built with." },
+	{ "tcpwitness_scrape_duration_seconds", METRIC_GAUGE, UNIT_SECONDS, "", scalar,
+	  AT(collect_ns), "What collecting this scrape's values took." },
+	{ "process_cpu_seconds_total", METRIC_COUNTER, UNIT_SECONDS, "", scalar, AT(process.cpu_ns),
+	  "Total user and system CPU time spent in seconds." },
+	{ "process_open_fds", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(process.open_fds),
+	  "Number of open file descriptors." },
+	{ "process_max_fds", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(process.max_fds),
+	  "Maximum number of open file descriptors." },
+	{ "process_virtual_memory_bytes", METRIC_GAUGE, UNIT_BYTES, "", scalar,
+	  AT(process.virtual_bytes), "Virtual memory size in bytes." },
+	{ "process_virtual_memory_max_bytes", METRIC_GAUGE, UNIT_BYTES, "", scalar,
+	  AT(process.virtual_max_bytes), "Maximum amount of virtual memory available in bytes." },
+	{ "process_resident_memory_bytes", METRIC_GAUGE, UNIT_BYTES, "", scalar,
+	  AT(process.resident_bytes), "Resident memory size in bytes." },
+	{ "process_start_time_seconds", METRIC_GAUGE, UNIT_SECONDS, "", scalar,
+	  AT(process.start_time_ns), "Start time of the process since unix epoch in seconds." },
+};
+
+const struct metric *metrics_table(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(metrics);
+	return metrics;
+}
+
+void metrics_render(const struct export_view *view, enum expose_format format, struct text *out)
+{
+	expose(metrics, ARRAY_SIZE(metrics), view, format, out);
+}
