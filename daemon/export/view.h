@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "capture/capture_stats.h"
+#include "export/events.h"
 #include "export/process.h"
 #include "listen/listeners.h"
 #include "track/tracker.h"
@@ -18,12 +19,6 @@
 /* What this binary is; static strings. */
 struct build_facts {
 	const char *version, *revision, *cc, *clang, *libbpf;
-};
-
-/* The event log's own account. */
-struct events_stats {
-	uint64_t written; /* lines accepted */
-	uint64_t dropped; /* lines lost to the rate limit, a full buffer or a failed file */
 };
 
 struct http_stats {

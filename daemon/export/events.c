@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The event log: lines of JSON, rate limited, buffered, written without ever blocking. */
+#include "export/events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "export/report.h"
+#include "util.h"
+
+#define BUFFER_MAX (4u << 20)
+
+/* A pipe with room has room for this much (pipe(7): PIPE_BUF), whatever its flags. */
+#define PIPE_CHUNK 4096
+
+struct token_bucket {
+	uint32_t rate;		     /* a second; 0 = no limit */
+	uint64_t credit_ns, last_ns; /* credit: what is saved up, at most a second's worth */
+};
+
+struct events {
+	int fd; /* -1: no log */
+	bool owns_fd, is_regular, connections;
+	struct token_bucket divergence_tokens, connection_tokens;
+	struct text buffer;
+	struct events_stats stats;
+	size_t nr_open, total_open;
+	struct open_divergence open[EVENTS_OPEN_MAX];
+};
+
+static const char *const event_names[] = {
+	[TRACK_DIVERGENCE_OPEN] = "divergence_open",
+	[TRACK_DIVERGENCE_CLOSE] = "divergence_close",
+	[TRACK_CONNECTION] = "connection",
+};
+
+static uint64_t elapsed(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+void events_render(const struct track_event *event, uint64_t wall_offset_ns, struct text *out)
+{
+	const struct connection_report *connection = event->connection;
+	struct json json;
+
+	json_init(&json, out);
+	json_object_begin(&json, NULL);
+	json_string(&json, "event", event_names[event->type]);
+	json_u64(&json, "schema", EVENTS_SCHEMA);
+	json_time(&json, "time", event->ts_ns + wall_offset_ns);
+	json_u64(&json, "mono_ns", event->ts_ns);
+	report_tuple(&json, &connection->key);
+	if (event->type == TRACK_CONNECTION) {
+		report_life(&json, connection, wall_offset_ns);
+		json_string(&json, "ended", end_label(connection->end));
+	} else {
+		json_string(&json, "role", role_label(connection->role));
+		report_kind(&json, event->kind, event->reason);
+		json_time(&json, "since", event->since_ns + wall_offset_ns);
+		report_states(&json, connection);
+		if (event->type == TRACK_DIVERGENCE_CLOSE)
+			json_seconds(&json, "duration_seconds",
+				     elapsed(event->since_ns, event->ts_ns));
+	}
+	json_object_end(&json);
+	text_char(out, '\n');
+}
+
+static int open_log(struct events *events, const char *path)
+{
+	struct stat status;
+
+	if (!strcmp(path, "-")) {
+		events->fd = STDOUT_FILENO;
+	} else {
+		/* O_NONBLOCK: a FIFO without a reader is an error, not a wait. The lines name
+		 * peers: not for everybody's eyes. */
+		events->fd =
+			open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+		events->owns_fd = true;
+	}
+	if (events->fd < 0 || fstat(events->fd, &status))
+		return -errno;
+	events->is_regular = S_ISREG(status.st_mode);
+	return 0;
+}
+
+int events_new(const struct events_settings *settings, struct events **ret_events)
+{
+	struct events *events = calloc(1, sizeof(*events));
+	int err = 0;
+
+	if (!events)
+		return -ENOMEM;
+	events->fd = -1;
+	events->connections = settings->connections;
+	events->divergence_tokens.rate = settings->divergences_rate;
+	events->connection_tokens.rate = settings->connections_rate;
+	if (settings->path)
+		err = open_log(events, settings->path);
+	if (err) {
+		events_free(events);
+		return err;
+	}
+	*ret_events = events;
+	return 0;
+}
+
+void events_free(struct events *events)
+{
+	if (!events)
+		return;
+	events_flush(events);
+	if (events->owns_fd && events->fd >= 0)
+		close(events->fd);
+	text_free(&events->buffer);
+	free(events);
+}
+
+/* Time is that of the events themselves, so that it passes the same in every run. */
+static bool take_token(struct token_bucket *bucket, uint64_t now_ns)
+{
+	uint64_t cost_ns;
+
+	if (!bucket->rate)
+		return true;
+	cost_ns = NS_PER_SEC / bucket->rate;
+	if (!bucket->last_ns)
+		bucket->credit_ns = NS_PER_SEC;
+	if (now_ns > bucket->last_ns) {
+		bucket->credit_ns += now_ns - bucket->last_ns;
+		bucket->last_ns = now_ns;
+	}
+	if (bucket->credit_ns > NS_PER_SEC)
+		bucket->credit_ns = NS_PER_SEC;
+	if (bucket->credit_ns < cost_ns)
+		return false;
+	bucket->credit_ns -= cost_ns;
+	return true;
+}
+
+static void log_event(struct events *events, const struct track_event *event,
+		      uint64_t wall_offset_ns)
+{
+	bool is_connection = event->type == TRACK_CONNECTION;
+	size_t before = events->buffer.length;
+
+	if (events->fd < 0 || (is_connection && !events->connections))
+		return;
+	if (before >= BUFFER_MAX ||
+	    !take_token(is_connection ? &events->connection_tokens : &events->divergence_tokens,
+			event->ts_ns)) {
+		events->stats.dropped++;
+		return;
+	}
+	events_render(event, wall_offset_ns, &events->buffer);
+	if (events->buffer.failed) {
+		/* Out of memory: take the torn line back, and try again with the next. */
+		events->buffer.length = before;
+		events->buffer.failed = false;
+		events->stats.dropped++;
+		return;
+	}
+	events->stats.written++;
+}
+
+static void remember(struct events *events, const struct track_event *event)
+{
+	struct open_divergence *row;
+
+	events->total_open++;
+	if (events->nr_open == EVENTS_OPEN_MAX)
+		return;
+	row = &events->open[events->nr_open++];
+	*row = (struct open_divergence){
+		.kind = event->kind,
+		.since_ns = event->since_ns,
+		.connection = *event->connection,
+	};
+	if (event->reason)
+		strncpy(row->reason, event->reason, sizeof(row->reason) - 1);
+}
+
+static void forget(struct events *events, const struct track_event *event)
+{
+	const struct conn_key *key = &event->connection->key;
+
+	if (events->total_open)
+		events->total_open--;
+	for (size_t i = 0; i < events->nr_open; i++) {
+		struct open_divergence *row = &events->open[i];
+
+		if (row->kind != event->kind || memcmp(&row->connection.key, key, sizeof(*key)))
+			continue;
+		*row = events->open[--events->nr_open];
+		return;
+	}
+}
+
+void events_take(struct events *events, const struct track_event *event, uint64_t wall_offset_ns)
+{
+	if (event->type == TRACK_DIVERGENCE_OPEN)
+		remember(events, event);
+	else if (event->type == TRACK_DIVERGENCE_CLOSE)
+		forget(events, event);
+	log_event(events, event, wall_offset_ns);
+}
+
+static bool is_writable(const struct events *events)
+{
+	struct pollfd poll_fd = { .fd = events->fd, .events = POLLOUT };
+
+	return events->is_regular || (poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLOUT);
+}
+
+static uint64_t count_lines(const struct text *text)
+{
+	uint64_t lines = 0;
+
+	for (size_t i = 0; i < text->length; i++)
+		lines += text->data[i] == '\n';
+	return lines;
+}
+
+/* The reader is gone for good: what waits is lost, and so is what comes. */
+static void give_up(struct events *events)
+{
+	uint64_t lost = count_lines(&events->buffer);
+
+	events->stats.written -= lost;
+	events->stats.dropped += lost;
+	events->buffer.length = 0;
+}
+
+void events_flush(struct events *events)
+{
+	size_t done = 0;
+
+	while (done < events->buffer.length && is_writable(events)) {
+		size_t size = events->buffer.length - done;
+		ssize_t count;
+
+		if (!events->is_regular && size > PIPE_CHUNK)
+			size = PIPE_CHUNK;
+		count = write(events->fd, events->buffer.data + done, size);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0 && errno == EPIPE) {
+			give_up(events);
+			return;
+		}
+		/* A full disk or a slow reader: it stays in the buffer, which has an end. */
+		if (count < 0)
+			break;
+		done += (size_t)count;
+	}
+	text_consume(&events->buffer, done);
+}
+
+const struct events_stats *events_stats(const struct events *events)
+{
+	return &events->stats;
+}
+
+size_t events_list_open(const struct events *events, struct open_divergence *rows, size_t max,
+			size_t *ret_filled)
+{
+	size_t filled = events->nr_open < max ? events->nr_open : max;
+
+	memcpy(rows, events->open, filled * sizeof(*rows));
+	*ret_filled = filled;
+	return events->total_open;
+}
