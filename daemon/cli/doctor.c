@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: `tcpwitness doctor`
+ *
+ * What this kernel, this process and these interfaces allow, each with what is lost without it.
+ * Nothing is attached. The checks are one table; a check that is essential and fails makes the
+ * exit code 1, any other only costs what its line says. The last check loads the programs as
+ * `run` would, so that "ok" is the verifier's word and not a guess from version numbers.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/if_link.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "capture/attach.h"
+#include "capture/capture.h"
+#include "capture/interfaces.h"
+#include "capture/kernel_facts.h"
+#include "cli/cli.h"
+#include "log.h"
+#include "settings.h"
+#include "util.h"
+
+#define DETAIL_BYTES 160
+
+/* What the checks share. `facts` is NULL where the kernel has no BTF. */
+struct patient {
+	struct settings settings;
+	struct kernel_facts *facts;
+	int tc_program; /* fd of a program that does nothing, or -1 */
+};
+
+struct check {
+	const char *name;
+	bool essential;
+	bool (*passes)(const struct patient *patient, char detail[DETAIL_BYTES]);
+	const char *without; /* what is lost */
+};
+
+static void say(char detail[DETAIL_BYTES], const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(char detail[DETAIL_BYTES], const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(detail, DETAIL_BYTES, fmt, args);
+	va_end(args);
+}
+
+static bool read_file(const char *path, char *text, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	if (!file)
+		return false;
+	n = fread(text, 1, size - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return n > 0;
+}
+
+static bool has_capability(int number)
+{
+	unsigned long long effective = 0;
+	char line[256];
+	FILE *file = fopen("/proc/self/status", "re");
+
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			break;
+	fclose(file);
+	return effective >> number & 1;
+}
+
+/* linux kernel/capability.c: CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON */
+static bool has_capabilities(const struct patient *patient, char *detail)
+{
+	bool admin = has_capability(CAP_SYS_ADMIN);
+	bool bpf = admin || has_capability(CAP_BPF);
+	bool perfmon = admin || has_capability(CAP_PERFMON);
+	bool net = has_capability(CAP_NET_ADMIN);
+
+	(void)patient;
+	if (bpf && perfmon && net)
+		say(detail, "BPF, PERFMON and NET_ADMIN are there");
+	else
+		say(detail, "missing:%s%s%s", bpf ? "" : " CAP_BPF", perfmon ? "" : " CAP_PERFMON",
+		    net ? "" : " CAP_NET_ADMIN");
+	return bpf && perfmon && net;
+}
+
+static bool has_btf(const struct patient *patient, char *detail)
+{
+	say(detail, "/sys/kernel/btf/vmlinux %s", patient->facts ? "is there" : "cannot be read");
+	return patient->facts != NULL;
+}
+
+static bool has_program_types(const struct patient *patient, char *detail)
+{
+	bool tracing = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_TRACING, NULL) == 1;
+	bool tc = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 1;
+	bool ring = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) == 1;
+
+	(void)patient;
+	if (tracing && tc && ring)
+		say(detail, "tracing and tc programs and ring buffers are allowed");
+	else
+		say(detail, "not allowed:%s%s%s", tracing ? "" : " tracing programs",
+		    tc ? "" : " tc programs", ring ? "" : " ring buffers");
+	return tracing && tc && ring;
+}
+
+static bool has_tracepoint(const struct patient *patient, const char *name, char *detail)
+{
+	unsigned int arguments = 0;
+
+	if (patient->facts)
+		arguments = kernel_facts_tracepoint(patient->facts, name);
+	say(detail, "tracepoint %s %s", name, arguments ? "is there" : "is not in this kernel");
+	return arguments > 0;
+}
+
+static bool has_state_changes(const struct patient *patient, char *detail)
+{
+	return has_tracepoint(patient, "inet_sock_set_state", detail);
+}
+
+static bool has_synack_retransmits(const struct patient *patient, char *detail)
+{
+	return has_tracepoint(patient, "tcp_retransmit_synack", detail);
+}
+
+static bool has_retransmits(const struct patient *patient, char *detail)
+{
+	return has_tracepoint(patient, "tcp_retransmit_skb", detail);
+}
+
+static bool has_resets(const struct patient *patient, char *detail)
+{
+	return has_tracepoint(patient, "tcp_send_reset", detail) &&
+	       has_tracepoint(patient, "tcp_receive_reset", detail);
+}
+
+/* 6.10: trace_tcp_send_reset(sk, skb, reason) */
+static bool has_reset_reasons(const struct patient *patient, char *detail)
+{
+	bool is_there = patient->facts &&
+			kernel_facts_tracepoint(patient->facts, "tcp_send_reset") >= 3;
+
+	say(detail, "tcp_send_reset %s", is_there ? "says why" : "does not say why (6.10 does)");
+	return is_there;
+}
+
+static bool has_drop_reasons(const struct patient *patient, char *detail)
+{
+	struct drop_reasons *reasons = calloc(1, sizeof(*reasons));
+	unsigned int named = 0;
+
+	if (reasons && patient->facts) {
+		kernel_facts_drop_reasons(patient->facts, reasons);
+		for (unsigned int i = 0; i < DROP_REASONS_MAX; i++)
+			named += drop_reason_name(reasons, i) != NULL;
+	}
+	free(reasons);
+	say(detail, named ? "%u reasons are named" : "kfree_skb gives no reason (5.17 does)",
+	    named);
+	return named > 0;
+}
+
+static bool has_xdp(const struct patient *patient, char *detail)
+{
+	bool type = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, NULL) == 1;
+	bool lookup = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_skc_lookup_tcp, NULL) ==
+		      1;
+
+	(void)patient;
+	say(detail, type && lookup ? "XDP programs may look sockets up" :
+		    type	   ? "XDP programs cannot look sockets up" :
+				     "XDP programs are not allowed");
+	return type && lookup;
+}
+
+static bool has_tcx(const struct patient *patient, char *detail)
+{
+	bool is_there = patient->tc_program >= 0 && attach_has_tcx(patient->tc_program);
+
+	say(detail, "tcx links %s",
+	    is_there ? "are there" : "are not in this kernel (6.6 has them)");
+	return is_there;
+}
+
+static bool has_jit(const struct patient *patient, char *detail)
+{
+	char value[16] = "";
+	bool on;
+
+	(void)patient;
+	/* absent in a namespace or with BPF_JIT_ALWAYS_ON compiled in and no sysctl: then it is on */
+	on = !read_file("/proc/sys/net/core/bpf_jit_enable", value, sizeof(value)) ||
+	     strcmp(value, "0") != 0;
+	say(detail, "the BPF compiler is %s", on ? "on" : "off (net.core.bpf_jit_enable=0)");
+	return on;
+}
+
+static bool has_stats(const struct patient *patient, char *detail)
+{
+	char value[16] = "0";
+
+	(void)patient;
+	read_file("/proc/sys/kernel/bpf_stats_enabled", value, sizeof(value));
+	say(detail, "kernel.bpf_stats_enabled=%s", value);
+	return strcmp(value, "0") != 0;
+}
+
+static bool programs_load(const struct patient *patient, char *detail)
+{
+	struct capture *capture;
+	int err = capture_new(&patient->settings, &capture);
+
+	if (err) {
+		say(detail, "the kernel refuses them: %s", strerror(-err));
+		return false;
+	}
+	capture_free(capture);
+	say(detail, "the kernel's verifier accepts them");
+	return true;
+}
+
+static const struct check checks[] = {
+	{ "capabilities", true, has_capabilities, "nothing can be watched" },
+	{ "type information", true, has_btf, "the programs cannot find the kernel's fields" },
+	{ "program types", true, has_program_types, "nothing can be watched" },
+	{ "state changes", true, has_state_changes, "there is no kernel view to compare with" },
+	{ "SYN-ACK retransmits", false, has_synack_retransmits,
+	  "unanswered SYN-ACKs are not counted" },
+	{ "retransmits", false, has_retransmits, "retransmitted segments are not counted" },
+	{ "resets", false, has_resets, "the cause of a close is known from the wire alone" },
+	{ "reset reasons", false, has_reset_reasons, "resets have no reason" },
+	{ "drop reasons", false, has_drop_reasons, "segment_filtered cannot say what dropped it" },
+	{ "XDP", false, has_xdp, "ingress is seen by tcx or clsact, after GRO" },
+	{ "tcx", false, has_tcx, "clsact is used, which outlives a kill -9 until the next start" },
+	{ "compiler", false, has_jit, "each segment costs several times as much" },
+	{ "run time statistics", false, has_stats,
+	  "program_run_seconds_total and program_runs_total stay 0" },
+	{ "programs", true, programs_load, "nothing can be watched" },
+};
+
+static int load_idle_program(void)
+{
+	/* r0 = -1 (TC_ACT_UNSPEC); exit */
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "idle", "GPL", code, ARRAY_SIZE(code), NULL);
+}
+
+static bool run_checks(const struct patient *patient)
+{
+	bool can_run = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		char detail[DETAIL_BYTES] = "";
+		bool passed = checks[i].passes(patient, detail);
+
+		printf("%-4s  %-20s %s\n",
+		       passed		   ? "ok" :
+		       checks[i].essential ? "FAIL" :
+					     "less",
+		       checks[i].name, detail);
+		if (!passed)
+			printf("      %-20s -> %s\n", "", checks[i].without);
+		can_run = can_run && (passed || !checks[i].essential);
+	}
+	return can_run;
+}
+
+static const char *link_kind(uint16_t arphrd)
+{
+	switch (arphrd) {
+	case ARPHRD_ETHER:
+		return "Ethernet";
+	case ARPHRD_LOOPBACK:
+		return "loopback";
+	case ARPHRD_NONE:
+		return "bare IP";
+	default:
+		return "other";
+	}
+}
+
+/* Somebody else's program on the XDP hook is never replaced: the next rung is taken. */
+static bool is_xdp_taken(uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return bpf_xdp_query((int)ifindex, 0, &query) == 0 &&
+	       query.attach_mode != XDP_ATTACHED_NONE;
+}
+
+static void print_interface(void *context, const struct interface *interface)
+{
+	unsigned int *count = context;
+	const char *plan = interface->is_virtual ? "tcx or clsact: XDP would cost GRO here" :
+						   "native XDP where its driver can, else tcx";
+
+	if (is_xdp_taken(interface->ifindex))
+		plan = "tcx or clsact: another program holds the XDP hook";
+	printf("      %-20s %s; %s\n", interface->name, link_kind(interface->arphrd), plan);
+	++*count;
+}
+
+static void ignore_gone(void *context, const struct interface *interface)
+{
+	(void)context;
+	(void)interface;
+}
+
+static void ignore_prefix(void *context, const struct local_prefix *prefix, bool added)
+{
+	(void)context;
+	(void)prefix;
+	(void)added;
+}
+
+static bool list_interfaces(const struct patient *patient)
+{
+	unsigned int count = 0;
+	const struct interfaces_ops ops = { &count, print_interface, ignore_gone, ignore_prefix };
+	struct interfaces *interfaces;
+	int err;
+
+	puts("\ninterfaces that `tcpwitness run` would watch, and how ingress would be captured:");
+	err = interfaces_new(&patient->settings.devices, &patient->settings.devices_excluded, &ops,
+			     &interfaces);
+	if (!err) {
+		err = interfaces_start(interfaces);
+		interfaces_free(interfaces);
+	}
+	if (!err && count == 0)
+		puts("      none carries a local address: every connection is unobservable "
+		     "(untapped)");
+	return !err;
+}
+
+static void print_machine(void)
+{
+	struct utsname name;
+	char lockdown[64] = "not built in";
+
+	uname(&name);
+	read_file("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
+	printf("kernel %s %s, libbpf %s, lockdown: %s\n\n", name.release, name.machine,
+	       libbpf_version_string() + 1, lockdown);
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	(void)level;
+	(void)fmt;
+	(void)args;
+	return 0;
+}
+
+int cli_doctor(int argc, char **argv)
+{
+	static char *defaults[] = { "run", NULL };
+	struct patient patient = { .tc_program = -1 };
+	char why[SETTINGS_WHY_BYTES];
+	bool can_run;
+
+	switch (cli_parse(argc, argv, NULL, 0, "tcpwitness doctor",
+			  "Tells what this kernel and these interfaces allow, and what is lost "
+			  "without it.\nAttaches nothing. Exit code 1: `tcpwitness run` cannot work "
+			  "here.",
+			  0, NULL)) {
+	case CLI_HELP_SHOWN:
+		return CLI_OK;
+	case CLI_BAD_FLAG:
+		return CLI_USAGE;
+	case CLI_PARSED:
+		break;
+	}
+	if (settings_parse(1, defaults, &patient.settings, why) != SETTINGS_OK)
+		return cli_usage_error("%s", why);
+
+	/* the table says what is missing; why a probe failed is for --log.level=debug of run */
+	log_init(LOG_LEVEL_ERR, LOG_FORMAT_TEXT);
+	libbpf_set_print(quiet);
+	print_machine();
+	if (kernel_facts_new(NULL, &patient.facts))
+		patient.facts = NULL;
+	patient.tc_program = load_idle_program();
+	can_run = run_checks(&patient);
+	can_run = list_interfaces(&patient) && can_run;
+	printf("\n%s\n", can_run ? "tcpwitness can run here" : "tcpwitness cannot run here");
+
+	if (patient.tc_program >= 0)
+		close(patient.tc_program);
+	kernel_facts_free(patient.facts);
+	return can_run ? CLI_OK : CLI_FAILED;
+}
