@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "util.h"
+
 /* A piece of a header, not NUL-terminated. */
 struct span {
 	const char *at;
@@ -147,7 +149,7 @@ bool negotiate_is_local_host(const char *host, uint16_t port)
 
 	if (!host)
 		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(expected, sizeof(expected), "%s:%u", names[i], port);
 		if (!strcasecmp(host, expected))
 			return true;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The answers of /api/v1/ as JSON. Pure: what they say comes in. Every answer is one object with
+ * "schema": 1 and "time", the wall clock of what it shows.
+ */
+#ifndef TCPWITNESS_API_H
+#define TCPWITNESS_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export/text.h"
+#include "export/view.h"
+
+#define API_SCHEMA 1
+#define API_LIMIT_DEFAULT 1000
+#define API_LIMIT_MAX 10000
+#define API_LISTENERS_MAX 10000
+
+/* The instant an answer belongs to, on both clocks. */
+struct api_instant {
+	uint64_t mono_ns, wall_ns;
+};
+
+void api_status(const struct export_view *view, struct text *out);
+void api_listeners(const struct export_view *view, struct text *out);
+
+/* next_cursor 0: the end of the table. */
+void api_connections(const struct api_instant *at, const struct connection_report *reports,
+		     size_t count, uint64_t next_cursor, struct text *out);
+
+/* `total` are open, `count` of them are given. */
+void api_divergences(const struct api_instant *at, const struct open_divergence *rows, size_t count,
+		     size_t total, struct text *out);
+
+/* {"error": text} */
+void api_error(const char *text, struct text *out);
+
+#endif
