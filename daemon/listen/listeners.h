@@ -36,6 +36,13 @@ void listeners_free(struct listeners *listeners);
  * that segments' snapshots carry. */
 void listeners_observe(struct listeners *listeners, const struct observation *observation);
 
+/* Listening sockets now: what `ss -tln` counts. */
+size_t listeners_count(const struct listeners *listeners);
+
+/* Every listening socket's key, for a fresh look at its queues. */
+void listeners_each_key(const struct listeners *listeners,
+			void (*each)(void *context, const struct conn_key *key), void *context);
+
 /* Fills rows[0..max) with the busiest (by SYNs), returns how many exist; what does not fit is
  * added up in *ret_other (key zero). Reads the BPF counters. */
 size_t listeners_snapshot(struct listeners *listeners, struct listener_row *rows, size_t max,

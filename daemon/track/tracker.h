@@ -97,6 +97,7 @@ struct tracker_settings {
 	uint32_t flows_max;
 	uint64_t settle_ns; /* a disagreement younger than this is not looked at */
 	uint64_t time_wait_ns; /* the reference's 2 MSL: 60 s */
+	uint64_t hash_seed;    /* random live; anything in a replay */
 };
 
 struct tracker;

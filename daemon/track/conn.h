@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One connection: the reference's two ends, the kernel's view beside them, the evidence that
+ * explains a difference, and the story so far. It judges nothing (compare.h does) and owns
+ * nothing; the tracker moves it.
+ */
+#ifndef TCPWITNESS_CONN_H
+#define TCPWITNESS_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture/decode.h"
+#include "tcp/dialogue.h"
+#include "track/deadlines.h"
+#include "track/kview.h"
+#include "track/tracker.h"
+#include "track/verdicts.h"
+
+/* States in order of entry, four bits each, oldest in the lowest; all our states are below 16.
+ * A full path keeps its beginning, and its last place follows the present. */
+struct state_path {
+	uint64_t nibbles;
+	uint8_t count;
+};
+
+void state_path_push(struct state_path *path, uint8_t state);
+uint8_t state_path_at(const struct state_path *path, uint8_t index);
+
+/* What snapshots and drop records said that a bare state does not. */
+enum conn_evidence {
+	EVIDENCE_ACCEPT_FULL_AT_SYN = 0x01,
+	EVIDENCE_SYN_QUEUE_FULL = 0x02,
+	EVIDENCE_ACCEPT_FULL_AT_ACK = 0x04,
+	EVIDENCE_COOKIE = 0x08,	   /* a SYN-ACK left without a request socket */
+	EVIDENCE_FILTERED = 0x10,  /* drop_reason is set: a segment died before TCP */
+	EVIDENCE_SYN_AGAIN = 0x20, /* an unanswered SYN was retransmitted */
+};
+
+enum conn_flag {
+	CONN_WIRE_SEEN = 0x01,	    /* segments of it were seen: the dialogue runs */
+	CONN_OPENED = 0x02,	    /* counted in connections_opened_total */
+	CONN_LOCAL_FIN = 0x04,	    /* the local end sent a FIN */
+	CONN_REMOTE_FIN = 0x08,	    /* the remote end sent one */
+	CONN_CROSSED_FINS = 0x10,   /* neither had seen the other's */
+	CONN_UNOBSERVABLE = 0x20,   /* `why` holds, for good */
+	CONN_HANDSHAKE_SEEN = 0x40, /* from its SYN: handshake latency is meaningful */
+};
+
+#define CONN_NO_KIND UINT8_MAX
+
+struct conn {
+	struct conn_key key;
+	struct tcp_dialogue talk;
+	struct kview kernel;
+	struct deadline deadline;
+	uint64_t opened_ns;
+	uint64_t last_ns;      /* newest segment or tracepoint */
+	uint64_t parted_ns;    /* since when the views differ; 0 = they agree */
+	uint64_t looked_ns;    /* of the last fresh look since then */
+	uint64_t time_wait_ns; /* the reference's TIME_WAIT began or was re-armed */
+	struct state_path local_path, remote_path, kernel_path;
+	uint64_t since_ns;	 /* of the open divergence */
+	const char *open_reason; /* static text, or NULL */
+	uint32_t hash, next_free; /* flowtable's */
+	uint32_t divergences;	  /* bit per kind ever opened */
+	uint32_t anomalies;
+	uint32_t last_seq, last_ack; /* with the next three: the newest segment, to know a copy */
+	uint32_t last_ifindex;
+	uint16_t last_ip_id;
+	uint16_t drop_reason;
+	uint16_t compared; /* bit per fsm_state in which the views were seen to agree */
+	uint16_t epoch;	   /* of the loss it was last confirmed after */
+	uint8_t last_flags;
+	uint8_t flags;	   /* enum conn_flag */
+	uint8_t evidence;  /* enum conn_evidence */
+	uint8_t role;	   /* enum connection_role */
+	uint8_t end;	   /* enum connection_end, END_UNKNOWN until known */
+	uint8_t why;	   /* enum unobservable_reason */
+	uint8_t open_kind; /* enum divergence_kind, CONN_NO_KIND */
+	uint8_t tries;	   /* looks since the views parted; polls of a half-open connection */
+	bool in_use;	   /* flowtable's */
+};
+
+/* A new life on the key that flowtable_add gave it. */
+void conn_begin(struct conn *conn, uint64_t now_ns, uint16_t epoch);
+
+enum fsm_state conn_local_state(const struct conn *conn);
+
+/* First reason wins: later ones are consequences. */
+void conn_set_unobservable(struct conn *conn, enum unobservable_reason why);
+
+/* Reads the snapshot's queue lengths for the evidence they are, on arrival of `tcp_flags`. */
+void conn_weigh_queues(struct conn *conn, const struct rec_snapshot *snapshot, uint8_t tcp_flags);
+
+/* The snapshot's sequence variables, if its state has trustworthy ones: known = 0 otherwise. */
+struct endpoint_facts conn_facts(const struct rec_snapshot *snapshot);
+
+/* How it ended, from who sent FIN or RST first and what the kernel said; sticks to `end`. */
+void conn_note_fin(struct conn *conn, bool sent);
+void conn_note_reset(struct conn *conn, bool sent, enum fsm_state from);
+
+void conn_report(const struct conn *conn, struct connection_report *ret);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Key to connection: see flowtable.h. */
+#include "track/flowtable.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_SHIFT 10
+#define CHUNK_CONNS (1u << CHUNK_SHIFT)
+#define SLOTS_MIN 1024u
+
+struct slot {
+	uint32_t tag;	 /* the key's hash */
+	uint32_t handle; /* FLOW_NONE = empty */
+};
+
+struct flowtable {
+	struct slot *slots;
+	uint32_t mask; /* slots - 1 */
+	uint32_t count, max;
+	uint32_t span;	    /* handles ever used */
+	uint32_t free_list; /* linked through struct conn.next_free */
+	uint64_t seed;
+	struct conn **chunks; /* max / CHUNK_CONNS of them, filled as needed */
+};
+
+/* Five words, multiply and fold: as good as the key is random, and keyed by the seed. */
+static uint32_t hash_key(const struct flowtable *table, const struct conn_key *key)
+{
+	uint64_t words[sizeof(*key) / 8], hash = table->seed;
+
+	memcpy(words, key, sizeof(*key));
+	for (size_t i = 0; i < sizeof(*key) / 8; i++) {
+		unsigned __int128 product =
+			(unsigned __int128)(hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
+
+		hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+	}
+	return (uint32_t)(hash ^ (hash >> 32));
+}
+
+static struct slot *slots_new(uint32_t count)
+{
+	struct slot *slots = malloc(count * sizeof(*slots));
+
+	for (uint32_t i = 0; slots && i < count; i++)
+		slots[i].handle = FLOW_NONE;
+	return slots;
+}
+
+struct flowtable *flowtable_new(uint32_t max, uint64_t seed)
+{
+	struct flowtable *table;
+
+	if (!max || max > UINT32_MAX / 4) {
+		errno = EINVAL;
+		return NULL;
+	}
+	table = calloc(1, sizeof(*table));
+	if (!table)
+		return NULL;
+	table->max = max;
+	table->seed = seed;
+	table->free_list = FLOW_NONE;
+	table->mask = SLOTS_MIN - 1;
+	table->slots = slots_new(SLOTS_MIN);
+	table->chunks = calloc(max / CHUNK_CONNS + 1, sizeof(struct conn *));
+	if (!table->slots || !table->chunks) {
+		flowtable_free(table);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return table;
+}
+
+void flowtable_free(struct flowtable *table)
+{
+	if (!table)
+		return;
+	for (uint32_t i = 0; table->chunks && i <= table->max / CHUNK_CONNS; i++)
+		free(table->chunks[i]);
+	free(table->chunks);
+	free(table->slots);
+	free(table);
+}
+
+struct conn *flowtable_at(const struct flowtable *table, uint32_t handle)
+{
+	return &table->chunks[handle >> CHUNK_SHIFT][handle & (CHUNK_CONNS - 1)];
+}
+
+uint32_t flowtable_count(const struct flowtable *table)
+{
+	return table->count;
+}
+
+uint32_t flowtable_span(const struct flowtable *table)
+{
+	return table->span;
+}
+
+uint32_t flowtable_find(const struct flowtable *table, const struct conn_key *key)
+{
+	uint32_t tag = hash_key(table, key);
+
+	for (uint32_t i = tag & table->mask;; i = (i + 1) & table->mask) {
+		const struct slot *slot = &table->slots[i];
+
+		if (slot->handle == FLOW_NONE)
+			return FLOW_NONE;
+		if (slot->tag == tag &&
+		    !memcmp(&flowtable_at(table, slot->handle)->key, key, sizeof(*key)))
+			return slot->handle;
+	}
+}
+
+static void place(struct slot *slots, uint32_t mask, struct slot what)
+{
+	uint32_t i = what.tag & mask;
+
+	while (slots[i].handle != FLOW_NONE)
+		i = (i + 1) & mask;
+	slots[i] = what;
+}
+
+/* Doubles the slots; a refusal of memory is felt only when the old ones are full. */
+static void grow(struct flowtable *table)
+{
+	uint32_t count = (table->mask + 1) * 2;
+	struct slot *slots = slots_new(count);
+
+	if (!slots)
+		return;
+	for (uint32_t i = 0; i <= table->mask; i++)
+		if (table->slots[i].handle != FLOW_NONE)
+			place(slots, count - 1, table->slots[i]);
+	free(table->slots);
+	table->slots = slots;
+	table->mask = count - 1;
+}
+
+static uint32_t take_handle(struct flowtable *table)
+{
+	uint32_t handle = table->free_list;
+	struct conn **chunk;
+
+	if (handle != FLOW_NONE) {
+		table->free_list = flowtable_at(table, handle)->next_free;
+		return handle;
+	}
+	chunk = &table->chunks[table->span >> CHUNK_SHIFT];
+	if (!*chunk)
+		*chunk = calloc(CHUNK_CONNS, sizeof(struct conn));
+	return *chunk ? table->span++ : FLOW_NONE;
+}
+
+uint32_t flowtable_add(struct flowtable *table, const struct conn_key *key)
+{
+	uint32_t handle;
+	struct conn *conn;
+
+	if (table->count >= table->max)
+		return FLOW_NONE;
+	if (table->count >= (table->mask + 1) / 4 * 3)
+		grow(table);
+	if (table->count >= table->mask)
+		return FLOW_NONE;
+	handle = take_handle(table);
+	if (handle == FLOW_NONE)
+		return FLOW_NONE;
+	conn = flowtable_at(table, handle);
+	memset(conn, 0, sizeof(*conn));
+	conn->key = *key;
+	conn->hash = hash_key(table, key);
+	conn->in_use = true;
+	place(table->slots, table->mask, (struct slot){ conn->hash, handle });
+	table->count++;
+	return handle;
+}
+
+void flowtable_remove(struct flowtable *table, uint32_t handle)
+{
+	struct conn *conn = flowtable_at(table, handle);
+	uint32_t hole = conn->hash & table->mask, i;
+
+	while (table->slots[hole].handle != handle)
+		hole = (hole + 1) & table->mask;
+	/* Backward shift: close the hole with what probed past it, so no tombstones build up. */
+	for (i = (hole + 1) & table->mask; table->slots[i].handle != FLOW_NONE;
+	     i = (i + 1) & table->mask) {
+		uint32_t home = table->slots[i].tag & table->mask;
+
+		if (((i - home) & table->mask) >= ((i - hole) & table->mask)) {
+			table->slots[hole] = table->slots[i];
+			hole = i;
+		}
+	}
+	table->slots[hole].handle = FLOW_NONE;
+	conn->in_use = false;
+	conn->next_free = table->free_list;
+	table->free_list = handle;
+	table->count--;
+}

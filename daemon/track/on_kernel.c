@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's testimony: state changes, snapshots of silent states, sweeps. */
+#include <errno.h>
+#include <string.h>
+
+#include "tcp_defs.h"
+#include "track/tracker_parts.h"
+
+/* A look answers for this instant, the rings lag behind it: one that misses a full socket may
+ * only be ahead of the tracepoint that says why. */
+#define LOOKS_TO_BELIEVE 2
+
+static bool is_gone(uint8_t state)
+{
+	return state == KS_NONE || state == KS_CLOSE || state == KS_LISTEN;
+}
+
+/* States that begin and end without a tracepoint: only lookups know them. */
+static bool is_silent(uint8_t state)
+{
+	return state == KS_NEW_SYN_RECV || state == KS_TIME_WAIT;
+}
+
+/* A lookup that found no socket of this connection: what was silent is over. */
+static void take_absence(struct tracker *tracker, struct conn *conn, uint8_t found, bool fresh)
+{
+	uint8_t now = conn->kernel.state;
+
+	if (now == KS_NONE && found == KS_LISTEN)
+		tracker_set_kernel(tracker, conn, KS_LISTEN, 0);
+	else if (now == KS_NEW_SYN_RECV || (is_silent(now) && fresh))
+		tracker_set_kernel(tracker, conn, now == KS_NEW_SYN_RECV ? found : KS_CLOSE, 0);
+	else if (fresh && !is_gone(now) && conn->tries >= LOOKS_TO_BELIEVE)
+		tracker_set_kernel(tracker, conn, KS_CLOSE, 0);
+}
+
+void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
+			   const struct rec_snapshot *snapshot, bool fresh)
+{
+	uint8_t now = conn->kernel.state, found = snapshot->state;
+	bool first = is_gone(now);
+
+	if (!(snapshot->bits & SNAP_LOOKED))
+		return;
+	if (found == KS_NONE || found == KS_LISTEN) {
+		if (found == KS_LISTEN || fresh)
+			take_absence(tracker, conn, found, fresh);
+		return;
+	}
+	if (found == KS_CLOSE)
+		return;
+	/* Under a SYN it is the last life's (DESIGN §4): the listener will answer. */
+	if (found == KS_TIME_WAIT && snapshot->bits & SNAP_QUEUES) {
+		take_absence(tracker, conn, KS_LISTEN, false);
+		return;
+	}
+	if (found == KS_TIME_WAIT) {
+		if (now == KS_FIN_WAIT2 || now == KS_CLOSING || now == KS_TIME_WAIT || fresh)
+			tracker_set_kernel(tracker, conn, found, snapshot->substate);
+		return;
+	}
+	if (fresh || first)
+		tracker_set_kernel(tracker, conn, found, 0);
+	if (snapshot->cookie && (first || !conn->kernel.cookie))
+		conn->kernel.cookie = snapshot->cookie;
+}
+
+static void count_connect_failure(struct tracker *tracker, uint16_t error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		tracker->stats.connect_failures[CONNECT_REFUSED]++;
+		break;
+	case ETIMEDOUT:
+		tracker->stats.connect_failures[CONNECT_TIMEOUT]++;
+		break;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+		tracker->stats.connect_failures[CONNECT_UNREACHABLE]++;
+		break;
+	default:
+		/* The application gave up itself. */
+		break;
+	}
+}
+
+/* What the kernel's last word says of how the connection ended, where the wire cannot. */
+static void note_close(struct conn *conn, const struct rec_state *change)
+{
+	bool wire_tells = conn->flags & CONN_WIRE_SEEN;
+
+	conn->kernel.error = change->sk_err;
+	if (change->sk_err == ECONNABORTED) {
+		conn->end = END_KILLED;
+	} else if (change->sk_err == ETIMEDOUT && change->old_state == KS_SYN_SENT) {
+		conn->end = END_HANDSHAKE_TIMEOUT;
+	} else if (change->sk_err == ETIMEDOUT) {
+		conn->end = END_TIMEOUT;
+	} else if (change->sk_err == ECONNREFUSED && change->old_state == KS_SYN_SENT) {
+		conn->end = END_REFUSED;
+	} else if (wire_tells && conn->end != END_UNKNOWN) {
+		return;
+	} else if (change->sk_err) {
+		conn->end = wire_tells ? END_UNKNOWN : END_REMOTE_RESET;
+	} else if (change->old_state == KS_LAST_ACK) {
+		conn->end = END_REMOTE_CLOSE;
+	} else if (change->old_state == KS_FIN_WAIT2 || change->old_state == KS_CLOSING ||
+		   change->old_state == KS_SYN_SENT) {
+		conn->end = END_LOCAL_CLOSE;
+	} else if (!wire_tells) {
+		conn->end = END_LOCAL_RESET;
+	}
+}
+
+/* The connection a state change belongs to; FLOW_NONE when there is none to move. */
+static uint32_t connection_of(struct tracker *tracker, const struct observation *seen)
+{
+	const struct rec_state *change = seen->state;
+	uint32_t handle = flowtable_find(tracker->table, &seen->key);
+
+	if (handle != FLOW_NONE) {
+		const struct conn *conn = flowtable_at(tracker->table, handle);
+		enum fsm_state wire = conn_local_state(conn);
+		bool stranger = conn->kernel.cookie && seen->cookie &&
+				conn->kernel.cookie != seen->cookie;
+		bool begins = change->old_state == KS_CLOSE || change->old_state == KS_SYN_SENT ||
+			      change->old_state == KS_SYN_RECV;
+
+		if (!stranger)
+			return handle;
+		if (!begins)
+			return FLOW_NONE; /* the last word of an earlier life */
+		/* A request that expired and was made again under the same SYN. */
+		if (conn->flags & CONN_WIRE_SEEN && wire <= FSM_ESTABLISHED && wire != FSM_CLOSED)
+			return handle;
+		tracker_finish(tracker, handle, seen->ts_ns);
+	}
+	if (change->new_state != KS_CLOSE)
+		return tracker_begin(tracker, &seen->key, seen->ts_ns);
+	/* It came and went unseen by any tap; a child that lost a race was never anything. */
+	if (change->old_state != KS_SYN_RECV)
+		tracker->stats.unobservable[UNOBSERVABLE_UNTAPPED]++;
+	return FLOW_NONE;
+}
+
+static void learn_from_change(struct tracker *tracker, struct conn *conn,
+			      const struct observation *seen)
+{
+	const struct rec_state *change = seen->state;
+	const struct endpoint_facts facts = {
+		.known = KNOWN_SND_UNA | KNOWN_SND_NXT | KNOWN_RCV_NXT,
+		.snd_una = change->snd_una,
+		.snd_nxt = change->snd_nxt,
+		.rcv_nxt = change->rcv_nxt,
+	};
+	struct dialogue_steps steps;
+
+	/* Before ESTABLISHED the variables are a recycled or cloned socket's. */
+	if (!(conn->flags & CONN_WIRE_SEEN) || change->old_state == KS_SYN_SENT ||
+	    change->old_state == KS_SYN_RECV || change->old_state == KS_CLOSE)
+		return;
+	dialogue_learn(&conn->talk, &facts, &steps);
+	tracker_take_steps(tracker, conn, &steps, seen->ts_ns);
+}
+
+static void count_life(struct tracker *tracker, struct conn *conn, const struct rec_state *change)
+{
+	if (change->old_state == KS_SYN_SENT) {
+		if (conn->role == ROLE_UNKNOWN)
+			conn->role = ROLE_CLIENT;
+		tracker_count_opened(tracker, conn, ROLE_CLIENT);
+	}
+	if (change->old_state == KS_SYN_RECV) {
+		if (conn->role == ROLE_UNKNOWN)
+			conn->role = ROLE_SERVER;
+		if (change->new_state != KS_CLOSE)
+			tracker_count_opened(tracker, conn, conn->role);
+	}
+}
+
+void tracker_on_state(struct tracker *tracker, const struct observation *observation)
+{
+	const struct rec_state *change = observation->state;
+	uint8_t state, substate;
+	struct conn *conn;
+	uint32_t handle;
+
+	if (change->old_state == KS_LISTEN || change->new_state == KS_LISTEN)
+		return; /* a listener's: the listen stage takes it */
+	if (change->old_state == KS_SYN_SENT && change->new_state == KS_CLOSE)
+		count_connect_failure(tracker, change->sk_err);
+	if (change->bits & STATE_NO_TUPLE)
+		return; /* the SYN that follows carries tuple and cookie */
+	handle = connection_of(tracker, observation);
+	if (handle == FLOW_NONE)
+		return;
+	conn = flowtable_at(tracker->table, handle);
+	/* A second child of one handshake that lost the race (KERNEL.md §6 row 30). */
+	if (change->old_state == KS_SYN_RECV && change->new_state == KS_CLOSE &&
+	    conn->kernel.state != KS_SYN_RECV && conn->kernel.state != KS_NEW_SYN_RECV)
+		return;
+	if (change->bits & STATE_REPAIR)
+		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
+	count_life(tracker, conn, change);
+	if (observation->cookie)
+		conn->kernel.cookie = observation->cookie;
+	learn_from_change(tracker, conn, observation);
+	kview_after_change(change, &state, &substate);
+	conn->kernel.bits = change->bits;
+	conn->kernel.last_full = change->old_state;
+	conn->kernel.changed_ns = observation->ts_ns;
+	if (change->new_state == KS_CLOSE)
+		note_close(conn, change);
+	tracker_set_kernel(tracker, conn, state, substate);
+	conn->last_ns = observation->ts_ns;
+	tracker_compare(tracker, handle, observation->ts_ns);
+}
+
+/* A swept socket that the table does not hold: it was there before us, or its birth was lost. */
+static void adopt_socket(struct tracker *tracker, const struct observation *seen)
+{
+	const struct rec_snapshot *snapshot = &seen->socket->snapshot;
+	uint32_t handle = tracker_begin(tracker, &seen->key, seen->ts_ns);
+	struct conn *conn;
+
+	if (handle == FLOW_NONE)
+		return;
+	/* The kernel's word alone: the wire joins at the first segment, if a tap sees one. */
+	conn = flowtable_at(tracker->table, handle);
+	conn->kernel.cookie = snapshot->cookie;
+	tracker_set_kernel(tracker, conn, snapshot->state, snapshot->substate);
+	tracker_compare(tracker, handle, seen->ts_ns);
+}
+
+/* After a loss: the sweep is the only witness left; the reference starts again from it. */
+static void resync(struct tracker *tracker, struct conn *conn, const struct observation *seen)
+{
+	const struct rec_snapshot *snapshot = &seen->socket->snapshot;
+	enum fsm_state state = kview_as_fsm(snapshot->state, snapshot->substate);
+	struct endpoint_facts facts = conn_facts(snapshot);
+
+	conn->epoch = tracker->epoch;
+	if (conn->flags & CONN_WIRE_SEEN)
+		conn_set_unobservable(conn, UNOBSERVABLE_LOSS);
+	if (seen->ts_ns < conn->last_ns)
+		return; /* a later record has moved it already */
+	tracker_set_kernel(tracker, conn, snapshot->state, snapshot->substate);
+	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) != state)
+		tracker_adopt_wire(tracker, conn, state, &facts);
+	if (state == FSM_TIME_WAIT && !conn->time_wait_ns)
+		conn->time_wait_ns = seen->ts_ns;
+}
+
+void tracker_on_socket(struct tracker *tracker, const struct observation *observation)
+{
+	const struct rec_snapshot *snapshot = &observation->socket->snapshot;
+	uint32_t handle;
+	struct conn *conn;
+
+	if (is_gone(snapshot->state))
+		return;
+	handle = flowtable_find(tracker->table, &observation->key);
+	if (handle == FLOW_NONE) {
+		adopt_socket(tracker, observation);
+		return;
+	}
+	conn = flowtable_at(tracker->table, handle);
+	if (tracker_is_stale(tracker, conn))
+		resync(tracker, conn, observation);
+	else if (observation->ts_ns > conn->last_ns)
+		tracker_take_snapshot(tracker, conn, snapshot, true);
+	tracker_compare(tracker, handle, observation->ts_ns);
+}
+
+/* What a sweep after a loss did not find has ended while nobody watched. */
+static void drop_unconfirmed(struct tracker *tracker, uint64_t now_ns)
+{
+	for (uint32_t handle = 0; handle < flowtable_span(tracker->table); handle++) {
+		struct conn *conn = flowtable_at(tracker->table, handle);
+
+		if (!conn->in_use || !tracker_is_stale(tracker, conn))
+			continue;
+		conn_set_unobservable(conn, UNOBSERVABLE_LOSS);
+		if (conn->last_ns < tracker->sweep_begin_ns) {
+			tracker_finish(tracker, handle, now_ns);
+			continue;
+		}
+		/* It moved while the sweep ran: its own records carry it on. */
+		conn->epoch = tracker->epoch;
+		tracker_compare(tracker, handle, now_ns);
+	}
+}
+
+void tracker_on_sweep(struct tracker *tracker, const struct observation *observation)
+{
+	if (observation->sweep->phase == SWEEP_BEGIN) {
+		tracker->sweep_begin_ns = observation->ts_ns;
+		return;
+	}
+	drop_unconfirmed(tracker, observation->ts_ns);
+	tracker->sweep_begin_ns = 0;
+}

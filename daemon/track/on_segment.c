@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The wire's testimony: segments drive the reference, their snapshots are evidence. */
+#include <string.h>
+
+#include "tcp_defs.h"
+#include "track/tracker_parts.h"
+
+/* A segment seen again on a second interface comes within this time (DESIGN §4). */
+#define COPY_WINDOW_NS 10000000ull
+
+static bool is_syn(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
+}
+
+static bool is_synack(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
+}
+
+static struct tcp_segment segment_of(const struct rec_segment *rec)
+{
+	return (struct tcp_segment){
+		.seq = rec->seq,
+		.ack = rec->ack,
+		.len = rec->payload_bytes,
+		.window = rec->window,
+		.mss = rec->mss,
+		.flags = rec->tcp_flags,
+		.options = rec->options,
+		.wscale = rec->wscale,
+		.tsval = rec->tsval,
+		.tsecr = rec->tsecr,
+	};
+}
+
+static bool is_full(uint8_t state)
+{
+	switch (state) {
+	case KS_ESTABLISHED:
+	case KS_FIN_WAIT1:
+	case KS_FIN_WAIT2:
+	case KS_CLOSE_WAIT:
+	case KS_LAST_ACK:
+	case KS_CLOSING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Does this SYN begin another connection than the one the table holds on its tuple? */
+static bool is_new_life(const struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	enum fsm_state wire = conn_local_state(conn);
+
+	if (!is_syn(rec))
+		return false;
+	if (!(conn->flags & CONN_WIRE_SEEN))
+		return conn->kernel.state == KS_CLOSE || conn->kernel.state == KS_TIME_WAIT;
+	if (wire == FSM_CLOSED)
+		return true;
+	if (seen->sent)
+		return conn->kernel.cookie && rec->snapshot.cookie &&
+		       conn->kernel.cookie != rec->snapshot.cookie;
+	/* The kernel holds nothing but the listener for it: what we remember is over. */
+	return rec->snapshot.state == KS_LISTEN && wire != FSM_LISTEN && wire != FSM_SYN_RECEIVED;
+}
+
+/* Starts the dialogue of a connection whose first segment this is. */
+static void start_wire(struct tracker *tracker, struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	const struct rec_snapshot *snapshot = &rec->snapshot;
+	struct endpoint_facts facts = conn_facts(snapshot);
+	enum fsm_state state = kview_as_fsm(snapshot->state, snapshot->substate);
+
+	if (is_syn(rec) && (seen->sent || snapshot->state != KS_SYN_SENT)) {
+		dialogue_init(&conn->talk, seen->sent ? FSM_CLOSED : FSM_LISTEN,
+			      seen->sent ? FSM_LISTEN : FSM_CLOSED, true);
+		conn->flags |= CONN_WIRE_SEEN | CONN_HANDSHAKE_SEEN;
+		conn->role = seen->sent ? ROLE_CLIENT : ROLE_SERVER;
+		conn->opened_ns = seen->ts_ns;
+		return;
+	}
+	if (state == FSM_CLOSED || state == FSM_LISTEN)
+		state = kview_as_fsm(conn->kernel.state, conn->kernel.substate);
+	conn_set_unobservable(conn, UNOBSERVABLE_ADOPTED);
+	tracker_adopt_wire(tracker, conn, state, &facts);
+	conn->time_wait_ns = seen->ts_ns;
+}
+
+/* Is there a connection of this host behind a segment that no known one explains? */
+static bool is_worth_following(const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	uint8_t state = rec->snapshot.state;
+
+	if (rec->tcp_flags & TCPF_RST)
+		return false;
+	if (is_syn(rec) && seen->sent)
+		return true;
+	if (is_syn(rec))
+		return state == KS_LISTEN || state == KS_NEW_SYN_RECV || state == KS_SYN_SENT ||
+		       (state == KS_TIME_WAIT && rec->snapshot.bits & SNAP_QUEUES);
+	return is_full(state) || state == KS_NEW_SYN_RECV || state == KS_SYN_RECV ||
+	       state == KS_SYN_SENT || state == KS_TIME_WAIT;
+}
+
+/* The connection this segment belongs to, begun if need be; FLOW_NONE if there is none. */
+static uint32_t connection_of(struct tracker *tracker, const struct observation *seen)
+{
+	uint32_t handle = flowtable_find(tracker->table, &seen->key);
+
+	if (handle != FLOW_NONE && is_new_life(flowtable_at(tracker->table, handle), seen)) {
+		tracker_finish(tracker, handle, seen->ts_ns);
+		handle = FLOW_NONE;
+	}
+	if (handle == FLOW_NONE) {
+		if (!is_worth_following(seen)) {
+			tracker->stats.stray_segments++;
+			return FLOW_NONE;
+		}
+		handle = tracker_begin(tracker, &seen->key, seen->ts_ns);
+	}
+	if (handle != FLOW_NONE && !(flowtable_at(tracker->table, handle)->flags & CONN_WIRE_SEEN))
+		start_wire(tracker, flowtable_at(tracker->table, handle), seen);
+	return handle;
+}
+
+/* The same segment on a second interface (bridge and port, macvlan): counted, not judged. */
+static bool is_copy(struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	bool copy = rec->seq == conn->last_seq && rec->ack == conn->last_ack &&
+		    rec->tcp_flags == conn->last_flags && rec->ip_id == conn->last_ip_id &&
+		    conn->last_ifindex && rec->ifindex != conn->last_ifindex &&
+		    seen->ts_ns - conn->last_ns < COPY_WINDOW_NS;
+
+	if (copy)
+		return true;
+	conn->last_seq = rec->seq;
+	conn->last_ack = rec->ack;
+	conn->last_flags = rec->tcp_flags;
+	conn->last_ip_id = rec->ip_id;
+	conn->last_ifindex = rec->ifindex;
+	return false;
+}
+
+static void weigh(struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	const struct rec_snapshot *snapshot = &rec->snapshot;
+
+	if (rec->hdr.flags & REC_F_TRANSLATED)
+		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
+	if (snapshot->bits & SNAP_REPAIR)
+		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
+	if (!seen->sent) {
+		conn_weigh_queues(conn, snapshot, rec->tcp_flags);
+		if (is_syn(rec) && dialogue_syn_unanswered(&conn->talk))
+			conn->evidence |= EVIDENCE_SYN_AGAIN;
+		return;
+	}
+	if (is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&
+	    !(snapshot->bits & SNAP_CTL_SK))
+		conn->evidence |= EVIDENCE_COOKIE;
+}
+
+/* True when the reference says that this segment opens the next life of the tuple. */
+static bool asks_for_restart(const struct dialogue_steps *steps)
+{
+	for (uint8_t i = 0; i < steps->local.count; i++)
+		if (steps->local.at[i].verdict == V_RESTART)
+			return true;
+	return false;
+}
+
+static void note_ends(struct conn *conn, const struct observation *seen,
+		      const struct dialogue_steps *steps)
+{
+	uint8_t flags = seen->segment->tcp_flags;
+
+	if (flags & TCPF_FIN && (seen->sent || conn_local_state(conn) != FSM_LISTEN))
+		conn_note_fin(conn, seen->sent);
+	if (!(flags & TCPF_RST))
+		return;
+	for (uint8_t i = 0; i < steps->local.count; i++)
+		if (steps->local.at[i].to == FSM_CLOSED)
+			conn_note_reset(conn, seen->sent, steps->local.at[i].from);
+}
+
+static void run_reference(struct tracker *tracker, struct conn *conn,
+			  const struct observation *seen, struct dialogue_steps *ret_steps)
+{
+	struct tcp_segment segment = segment_of(seen->segment);
+	struct endpoint_facts facts = conn_facts(&seen->segment->snapshot);
+	bool sent = seen->sent;
+
+	if (!sent && facts.known) {
+		dialogue_learn(&conn->talk, &facts, ret_steps);
+		tracker_take_steps(tracker, conn, ret_steps, seen->ts_ns);
+	}
+	if (sent)
+		dialogue_sent(&conn->talk, &segment, ret_steps);
+	else
+		dialogue_received(&conn->talk, &segment, ret_steps);
+}
+
+void tracker_on_segment(struct tracker *tracker, const struct observation *observation)
+{
+	uint32_t handle = connection_of(tracker, observation);
+	struct dialogue_steps steps;
+	struct conn *conn;
+
+	if (handle == FLOW_NONE)
+		return;
+	conn = flowtable_at(tracker->table, handle);
+	if (is_copy(conn, observation))
+		return;
+	run_reference(tracker, conn, observation, &steps);
+	if (asks_for_restart(&steps)) {
+		tracker_finish(tracker, handle, observation->ts_ns);
+		handle = connection_of(tracker, observation);
+		if (handle == FLOW_NONE)
+			return;
+		conn = flowtable_at(tracker->table, handle);
+		run_reference(tracker, conn, observation, &steps);
+	}
+	weigh(conn, observation);
+	tracker_take_snapshot(tracker, conn, &observation->segment->snapshot, false);
+	tracker_take_steps(tracker, conn, &steps, observation->ts_ns);
+	note_ends(conn, observation, &steps);
+	if (is_syn(observation->segment) && observation->sent)
+		tracker_count_opened(tracker, conn, ROLE_CLIENT);
+	conn->last_ns = observation->ts_ns;
+	tracker_compare(tracker, handle, observation->ts_ns);
+}
+
+void tracker_on_drop(struct tracker *tracker, const struct observation *observation)
+{
+	uint32_t handle = flowtable_find(tracker->table, &observation->key);
+	struct conn *conn;
+	const char *reason;
+
+	if (handle == FLOW_NONE)
+		return;
+	conn = flowtable_at(tracker->table, handle);
+	reason = tracker->ops.drop_reason ?
+			 tracker->ops.drop_reason(tracker->ops.context, observation->drop->reason) :
+			 NULL;
+	/* Where the views agree the drop changed nothing that is compared. */
+	if (!conn->parted_ns || !compare_drop_is_before_tcp(reason))
+		return;
+	conn->evidence |= EVIDENCE_FILTERED;
+	conn->drop_reason = (uint16_t)observation->drop->reason;
+}

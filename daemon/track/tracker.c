@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The tracking stage's face, and the lives of connections: see tracker.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "track/tracker_parts.h"
+
+/* How many connections are looked at to find one that may be given up. */
+#define EVICT_SEARCH 256u
+
+static struct deadline *deadline_of(void *context, uint32_t handle)
+{
+	const struct tracker *tracker = context;
+
+	return &flowtable_at(tracker->table, handle)->deadline;
+}
+
+struct tracker *tracker_new(const struct tracker_settings *settings, const struct tracker_ops *ops)
+{
+	struct tracker *tracker = calloc(1, sizeof(*tracker));
+
+	if (!tracker)
+		return NULL;
+	tracker->table = flowtable_new(settings->flows_max, settings->hash_seed);
+	if (!tracker->table) {
+		free(tracker);
+		return NULL;
+	}
+	tracker->settings = *settings;
+	tracker->ops = *ops;
+	tracker->stats.limit = settings->flows_max;
+	deadlines_init(&tracker->wheel, deadline_of, tracker);
+	return tracker;
+}
+
+void tracker_free(struct tracker *tracker)
+{
+	if (!tracker)
+		return;
+	flowtable_free(tracker->table);
+	free(tracker);
+}
+
+const struct tracker_stats *tracker_stats(const struct tracker *tracker)
+{
+	return &tracker->stats;
+}
+
+bool tracker_is_stale(const struct tracker *tracker, const struct conn *conn)
+{
+	return conn->epoch != tracker->epoch;
+}
+
+static bool is_counted(enum fsm_state state)
+{
+	/* LISTEN is a listener's, not a connection's: a SYN that waits there is no connection. */
+	return state != FSM_CLOSED && state != FSM_LISTEN;
+}
+
+static void move_gauge(struct tracker *tracker, enum connection_view view, enum fsm_state from,
+		       enum fsm_state to)
+{
+	if (is_counted(from))
+		tracker->stats.connections[view][from]--;
+	if (is_counted(to))
+		tracker->stats.connections[view][to]++;
+}
+
+static enum fsm_state kernel_as_fsm(const struct conn *conn)
+{
+	return kview_as_fsm(conn->kernel.state, conn->kernel.substate);
+}
+
+/* DESIGN §5: half-open first, then TIME_WAIT. 0 = never. */
+static int eviction_rank(const struct conn *conn)
+{
+	switch (conn_local_state(conn)) {
+	case FSM_LISTEN:
+	case FSM_SYN_SENT:
+	case FSM_SYN_RECEIVED:
+		return 2;
+	case FSM_TIME_WAIT:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Gives up one connection of the highest rank near the hand. False: none may be given up. */
+static bool evict(struct tracker *tracker, uint64_t now_ns)
+{
+	uint32_t span = flowtable_span(tracker->table), victim = FLOW_NONE;
+	int best = 0;
+
+	for (uint32_t i = 0; i < EVICT_SEARCH && i < span && best < 2; i++) {
+		const struct conn *conn;
+
+		tracker->evict_hand = (tracker->evict_hand + 1) % span;
+		conn = flowtable_at(tracker->table, tracker->evict_hand);
+		if (!conn->in_use || eviction_rank(conn) <= best)
+			continue;
+		best = eviction_rank(conn);
+		victim = tracker->evict_hand;
+	}
+	tracker->stats.evictions++;
+	if (victim == FLOW_NONE)
+		return false;
+	conn_set_unobservable(flowtable_at(tracker->table, victim), UNOBSERVABLE_EVICTED);
+	tracker_finish(tracker, victim, now_ns);
+	return true;
+}
+
+uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns)
+{
+	uint32_t handle = flowtable_add(tracker->table, key);
+
+	if (handle == FLOW_NONE) {
+		if (evict(tracker, now_ns))
+			handle = flowtable_add(tracker->table, key);
+		if (handle == FLOW_NONE) {
+			tracker->stats.unobservable[UNOBSERVABLE_EVICTED]++;
+			return FLOW_NONE;
+		}
+	}
+	conn_begin(flowtable_at(tracker->table, handle), now_ns, tracker->epoch);
+	tracker->stats.entries = flowtable_count(tracker->table);
+	return handle;
+}
+
+static void settle_accounts(struct tracker *tracker, struct conn *conn)
+{
+	struct tracker_stats *stats = &tracker->stats;
+
+	move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
+	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+	if (!(conn->flags & CONN_WIRE_SEEN))
+		conn_set_unobservable(conn, UNOBSERVABLE_UNTAPPED);
+	if (conn->flags & CONN_UNOBSERVABLE)
+		stats->unobservable[conn->why]++;
+	if (__builtin_popcount(conn->compared) >= 2)
+		stats->compared_in_two++;
+}
+
+void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
+{
+	struct conn *conn = flowtable_at(tracker->table, handle);
+	struct connection_report report;
+
+	tracker_close_divergence(tracker, conn, now_ns);
+	settle_accounts(tracker, conn);
+	conn_report(conn, &report);
+	report.closed_ns = now_ns;
+	tracker->stats.closed[report.role][report.end]++;
+	if (tracker->ops.event) {
+		const struct track_event event = {
+			.type = TRACK_CONNECTION, .ts_ns = now_ns, .connection = &report
+		};
+
+		tracker->ops.event(tracker->ops.context, &event);
+	}
+	deadlines_drop(&tracker->wheel, handle);
+	flowtable_remove(tracker->table, handle);
+	tracker->stats.entries = flowtable_count(tracker->table);
+}
+
+static void observe_handshake(struct duration_histogram *histogram, uint64_t duration_ns)
+{
+	unsigned int bucket = 0;
+
+	while (bucket < HANDSHAKE_BUCKETS - 1 && duration_ns >= HANDSHAKE_BUCKET_NS(bucket))
+		bucket++;
+	histogram->buckets[bucket]++;
+	histogram->sum_ns += duration_ns;
+}
+
+static void take_local_step(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
+			    uint64_t now_ns)
+{
+	struct tracker_stats *stats = &tracker->stats;
+
+	if (step->anomaly != AN_NONE) {
+		stats->anomalies[step->anomaly]++;
+		conn->anomalies |= 1u << step->anomaly;
+	}
+	/* Entered, or re-armed by a segment that is acceptable there (§3.10.7.4). */
+	if (step->to == FSM_TIME_WAIT && step->anomaly == AN_NONE)
+		conn->time_wait_ns = now_ns;
+	if (step->from == step->to)
+		return;
+	stats->transitions[VIEW_WIRE][step->from][step->to]++;
+	move_gauge(tracker, VIEW_WIRE, step->from, step->to);
+	state_path_push(&conn->local_path, step->to);
+	if (step->to == FSM_ESTABLISHED && conn->flags & CONN_HANDSHAKE_SEEN)
+		observe_handshake(&stats->handshakes[conn->role], now_ns - conn->opened_ns);
+	if (step->to == FSM_CLOSING)
+		conn->flags |= CONN_CROSSED_FINS;
+}
+
+void tracker_take_steps(struct tracker *tracker, struct conn *conn,
+			const struct dialogue_steps *steps, uint64_t now_ns)
+{
+	for (uint8_t i = 0; i < steps->local.count; i++)
+		take_local_step(tracker, conn, &steps->local.at[i], now_ns);
+	for (uint8_t i = 0; i < steps->remote.count; i++)
+		if (steps->remote.at[i].from != steps->remote.at[i].to)
+			state_path_push(&conn->remote_path, steps->remote.at[i].to);
+}
+
+/* What the other end must be in for this one to be in `local`, as far as that is certain. */
+static enum fsm_state implied_remote(enum fsm_state local)
+{
+	switch (local) {
+	case FSM_CLOSED:
+	case FSM_SYN_SENT:
+		return FSM_CLOSED;
+	case FSM_SYN_RECEIVED:
+		return FSM_SYN_SENT;
+	case FSM_CLOSE_WAIT:
+		return FSM_FIN_WAIT_2;
+	case FSM_FIN_WAIT_2:
+		return FSM_CLOSE_WAIT;
+	case FSM_LAST_ACK:
+		return FSM_FIN_WAIT_2;
+	case FSM_TIME_WAIT:
+		return FSM_LAST_ACK;
+	default:
+		return FSM_ESTABLISHED;
+	}
+}
+
+void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_state state,
+			const struct endpoint_facts *facts)
+{
+	enum fsm_state from = conn_local_state(conn);
+
+	move_gauge(tracker, VIEW_WIRE, from, state);
+	dialogue_init(&conn->talk, FSM_CLOSED, FSM_CLOSED, true);
+	endpoint_adopt(&conn->talk.local, state, facts);
+	endpoint_adopt(&conn->talk.remote, implied_remote(state), &(struct endpoint_facts){ 0 });
+	conn->flags |= CONN_WIRE_SEEN;
+	if (from != state)
+		state_path_push(&conn->local_path, state);
+}
+
+void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state, uint8_t substate)
+{
+	enum fsm_state from = kernel_as_fsm(conn), to = kview_as_fsm(state, substate);
+
+	if (conn->kernel.state != state && state != KS_LISTEN)
+		state_path_push(&conn->kernel_path, state);
+	conn->kernel.state = state;
+	conn->kernel.substate = substate;
+	if (from == to)
+		return;
+	move_gauge(tracker, VIEW_KERNEL, from, to);
+	/* A listener found by a lookup is no move of this connection's socket. */
+	if (to != FSM_LISTEN)
+		tracker->stats.transitions[VIEW_KERNEL][from][to]++;
+}
+
+void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum connection_role role)
+{
+	if (conn->flags & CONN_OPENED)
+		return;
+	conn->flags |= CONN_OPENED;
+	tracker->stats.opened[role]++;
+}
+
+void tracker_observe(struct tracker *tracker, const struct observation *observation)
+{
+	switch (observation->type) {
+	case REC_SEGMENT:
+		tracker_on_segment(tracker, observation);
+		break;
+	case REC_DROP:
+		tracker_on_drop(tracker, observation);
+		break;
+	case REC_STATE:
+		tracker_on_state(tracker, observation);
+		break;
+	case REC_SOCKET:
+		tracker_on_socket(tracker, observation);
+		break;
+	case REC_SWEEP:
+		tracker_on_sweep(tracker, observation);
+		break;
+	case REC_LOSS:
+		tracker->epoch++;
+		break;
+	case REC_TICK:
+		tracker_advance(tracker, observation->ts_ns);
+		break;
+	default:
+		/* Retransmits and resets are counted in the kernel; listeners take REC_LISTEN. */
+		break;
+	}
+}
+
+void tracker_advance(struct tracker *tracker, uint64_t now_ns)
+{
+	deadlines_advance(&tracker->wheel, now_ns, tracker_on_deadline);
+}
+
+uint64_t tracker_next_deadline(const struct tracker *tracker)
+{
+	return deadlines_next(&tracker->wheel);
+}
+
+size_t tracker_list(const struct tracker *tracker, size_t *cursor, size_t max,
+		    void (*each)(void *context, const struct connection_report *report),
+		    void *context)
+{
+	uint32_t span = flowtable_span(tracker->table);
+	size_t visited = 0;
+
+	while (*cursor < span && visited < max) {
+		const struct conn *conn = flowtable_at(tracker->table, (uint32_t)(*cursor)++);
+		struct connection_report report;
+
+		if (!conn->in_use)
+			continue;
+		conn_report(conn, &report);
+		each(context, &report);
+		visited++;
+	}
+	if (*cursor >= span)
+		*cursor = 0;
+	return visited;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of the tracker share, and nobody else includes. */
+#ifndef TCPWITNESS_TRACKER_PARTS_H
+#define TCPWITNESS_TRACKER_PARTS_H
+
+#include "track/compare.h"
+#include "track/conn.h"
+#include "track/deadlines.h"
+#include "track/flowtable.h"
+#include "track/tracker.h"
+
+struct tracker {
+	struct tracker_settings settings;
+	struct tracker_ops ops;
+	struct tracker_stats stats;
+	struct flowtable *table;
+	struct deadlines wheel;
+	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
+	uint32_t evict_hand;	 /* where the search for a victim goes on */
+	uint16_t epoch;		 /* losses so far: a connection of an older one is not trusted */
+};
+
+/* --- tracker.c: lives --- */
+
+/* A new connection, making room when the table is full. FLOW_NONE: no room (counted). */
+uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns);
+
+/* Its end: closes its divergence, reports, counts, removes. The handle is gone afterwards. */
+void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
+
+/* What the dialogue did: counters, gauges, paths. */
+void tracker_take_steps(struct tracker *tracker, struct conn *conn,
+			const struct dialogue_steps *steps, uint64_t now_ns);
+
+/* The wire's local end is declared to be in `state` (picked up in mid-life). */
+void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_state state,
+			const struct endpoint_facts *facts);
+
+/* The kernel's view moved. */
+void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
+			uint8_t substate);
+
+void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum connection_role role);
+
+bool tracker_is_stale(const struct tracker *tracker, const struct conn *conn);
+
+/* --- judge.c: verdicts and deadlines --- */
+
+/* After any change: agree or part, set the deadline, or finish what both views call closed.
+ * The handle may be gone afterwards. */
+void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
+
+/* A deadline fired. */
+void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
+
+void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
+			     uint64_t now_ns);
+void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* --- on_segment.c, on_kernel.c: one function an observation --- */
+
+void tracker_on_segment(struct tracker *tracker, const struct observation *observation);
+void tracker_on_drop(struct tracker *tracker, const struct observation *observation);
+void tracker_on_state(struct tracker *tracker, const struct observation *observation);
+void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
+void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
+
+/* A lookup found this: what it says of states that no tracepoint shows (request sockets,
+ * TIME_WAIT), or, when `fresh`, of any. */
+void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
+			   const struct rec_snapshot *snapshot, bool fresh);
+
+#endif
