@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Loads the BPF programs that fit this kernel, and makes their rings. */
+#include "capture/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "log.h"
+#include "util.h"
+#include "witness.skel.h"
+
+struct loader {
+	struct witness *skel;
+	struct kernel_facts *facts;
+	uint32_t netns;
+	unsigned int cpus;
+	int *ring_fds[RING_NR]; /* by CPU, -1 where not made */
+	struct bpf_link *links[PROGRAMS_MAX];
+	const struct bpf_program *linked[PROGRAMS_MAX]; /* whose links these are */
+	uint32_t nr_links;
+	void *scratch; /* one per-CPU value of the largest kind */
+};
+
+#define TRACEPOINT_SECTION "tp_btf/"
+
+/* What is lost on a kernel without the tracepoint. */
+static const struct {
+	const char *tracepoint, *without;
+} tracepoints[] = {
+	{ "inet_sock_set_state", "the kernel's state changes: nothing can be compared" },
+	{ "tcp_retransmit_synack", "retransmitted SYN-ACKs are not counted" },
+	{ "tcp_retransmit_skb", "retransmissions are not counted" },
+	{ "tcp_send_reset", "sent resets have no cause" },
+	{ "tcp_receive_reset", "a reset that the kernel ignored looks like one it took" },
+	{ "kfree_skb", "dropped segments have no reason" },
+};
+
+/* libbpf speaks in many lines; ours is the one that counts. */
+static int print_debug(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	(void)level;
+	log_vwrite(LOG_LEVEL_DEBUG, fmt, args);
+	return 0;
+}
+
+static const char *tracepoint_of(const struct bpf_program *program)
+{
+	const char *section = bpf_program__section_name(program);
+
+	if (strncmp(section, TRACEPOINT_SECTION, sizeof(TRACEPOINT_SECTION) - 1))
+		return NULL;
+	return section + sizeof(TRACEPOINT_SECTION) - 1;
+}
+
+/* Does the variant take the arguments that this kernel's tracepoint has? */
+static bool variant_fits(const struct bpf_program *program, unsigned int arguments)
+{
+	static const struct {
+		const char *program;
+		unsigned int least, most;
+	} variants[] = {
+		{ "on_send_reset_noreason", 2, 2 },  /* sk, skb */
+		{ "on_send_reset", 3, 99 },	     /* and reason, 6.10 */
+		{ "on_kfree_skb_noreason", 2, 2 },   /* skb, location */
+		{ "on_kfree_skb_noreceiver", 3, 3 }, /* and reason, 5.17 */
+		{ "on_kfree_skb", 4, 99 },	     /* and rx_sk, 6.11 */
+	};
+	const char *name = bpf_program__name(program);
+
+	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
+		if (!strcmp(variants[i].program, name))
+			return arguments >= variants[i].least && arguments <= variants[i].most;
+	return true;
+}
+
+static void programs_choose(struct loader *loader)
+{
+	struct bpf_program *program;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++)
+		if (!kernel_facts_tracepoint(loader->facts, tracepoints[i].tracepoint))
+			log_warn("this kernel has no tracepoint %s: %s", tracepoints[i].tracepoint,
+				 tracepoints[i].without);
+	bpf_object__for_each_program(program, loader->skel->obj) {
+		const char *tracepoint = tracepoint_of(program);
+		unsigned int arguments;
+
+		if (!tracepoint)
+			continue;
+		arguments = kernel_facts_tracepoint(loader->facts, tracepoint);
+		bpf_program__set_autoload(program,
+					  arguments > 0 && variant_fits(program, arguments));
+	}
+}
+
+static int netns_read(uint32_t *ret_netns)
+{
+	struct stat status;
+
+	if (stat("/proc/thread-self/ns/net", &status))
+		return -errno;
+	*ret_netns = (uint32_t)status.st_ino;
+	return 0;
+}
+
+static int rings_make(struct loader *loader, enum rec_ring family, struct bpf_map *map,
+		      uint32_t ring_bytes)
+{
+	static const char *const names[RING_NR] = { "segment_ring", "kernel_ring" };
+	int *fds = malloc(loader->cpus * sizeof(*fds));
+	int err;
+
+	if (!fds)
+		return -ENOMEM;
+	memset(fds, 0xff, loader->cpus * sizeof(*fds));
+	loader->ring_fds[family] = fds;
+	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++) {
+		fds[cpu] =
+			bpf_map_create(BPF_MAP_TYPE_RINGBUF, names[family], 0, 0, ring_bytes, NULL);
+		if (fds[cpu] < 0)
+			return -errno;
+	}
+	err = bpf_map__set_max_entries(map, loader->cpus);
+	return err ? err : bpf_map__set_inner_map_fd(map, fds[0]);
+}
+
+static int rings_enter(const struct loader *loader, enum rec_ring family, const struct bpf_map *map)
+{
+	for (uint32_t cpu = 0; cpu < loader->cpus; cpu++)
+		if (bpf_map_update_elem(bpf_map__fd(map), &cpu, &loader->ring_fds[family][cpu],
+					BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+static int load(struct loader *loader, uint32_t ring_bytes)
+{
+	struct witness *skel = loader->skel;
+	struct config config = {
+		.netns = loader->netns,
+		.nr_cpus = loader->cpus,
+		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
+	};
+	int err;
+
+	memcpy((void *)&skel->rodata->config, &config, sizeof(config));
+	programs_choose(loader);
+	err = rings_make(loader, RING_SEGMENT, skel->maps.segment_rings, ring_bytes);
+	if (!err)
+		err = rings_make(loader, RING_KERNEL, skel->maps.kernel_rings, ring_bytes);
+	if (!err)
+		err = witness__load(skel);
+	if (!err)
+		err = rings_enter(loader, RING_SEGMENT, skel->maps.segment_rings);
+	if (!err)
+		err = rings_enter(loader, RING_KERNEL, skel->maps.kernel_rings);
+	return err;
+}
+
+static int open_skeleton(struct loader *loader, const char *btf_path)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf_path);
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	loader->cpus = (unsigned int)cpus;
+	loader->scratch = calloc(loader->cpus, sizeof(struct total_counters));
+	loader->skel = witness__open_opts(&opts);
+	if (!loader->scratch || !loader->skel)
+		return loader->scratch ? -errno : -ENOMEM;
+	return netns_read(&loader->netns);
+}
+
+static void explain(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		log_err("not permitted to load BPF programs: need CAP_BPF, CAP_PERFMON and "
+			"CAP_NET_ADMIN");
+	else
+		log_err("cannot load the BPF programs: %s (--log.level=debug tells more)",
+			strerror(-err));
+}
+
+int loader_new(uint32_t ring_bytes, struct loader **ret_loader)
+{
+	struct loader *loader = calloc(1, sizeof(*loader));
+	const char *btf_path = getenv("TCPWITNESS_BTF");
+	int err;
+
+	if (!loader)
+		return -ENOMEM;
+	libbpf_set_print(print_debug);
+	err = kernel_facts_new(btf_path, &loader->facts);
+	if (err)
+		goto fail;
+	err = open_skeleton(loader, btf_path);
+	if (!err)
+		err = load(loader, ring_bytes);
+	if (err) {
+		explain(err);
+		goto fail;
+	}
+	*ret_loader = loader;
+	return 0;
+fail:
+	loader_free(loader);
+	return err;
+}
+
+void loader_free(struct loader *loader)
+{
+	if (!loader)
+		return;
+	for (uint32_t i = 0; i < loader->nr_links; i++)
+		bpf_link__destroy(loader->links[i]);
+	if (loader->skel)
+		witness__destroy(loader->skel);
+	for (int family = 0; family < RING_NR; family++) {
+		for (unsigned int cpu = 0; loader->ring_fds[family] && cpu < loader->cpus; cpu++)
+			if (loader->ring_fds[family][cpu] >= 0)
+				close(loader->ring_fds[family][cpu]);
+		free(loader->ring_fds[family]);
+	}
+	kernel_facts_free(loader->facts);
+	free(loader->scratch);
+	free(loader);
+}
+
+/* Tracepoints and the iterator, which hangs on nothing and waits for loader_iterate. */
+static bool is_linked_by_us(const struct bpf_program *program)
+{
+	return bpf_program__autoload(program) &&
+	       bpf_program__type(program) == BPF_PROG_TYPE_TRACING;
+}
+
+int loader_attach(struct loader *loader)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, loader->skel->obj) {
+		struct bpf_link *link;
+
+		if (!is_linked_by_us(program) || loader->nr_links == PROGRAMS_MAX)
+			continue;
+		link = bpf_program__attach(program);
+		if (!link) {
+			int err = -errno;
+
+			log_err("cannot attach %s: %s", bpf_program__name(program), strerror(-err));
+			return err;
+		}
+		loader->linked[loader->nr_links] = program;
+		loader->links[loader->nr_links++] = link;
+	}
+	return 0;
+}
+
+uint32_t loader_netns(const struct loader *loader)
+{
+	return loader->netns;
+}
+
+unsigned int loader_cpus(const struct loader *loader)
+{
+	return loader->cpus;
+}
+
+const struct kernel_facts *loader_facts(const struct loader *loader)
+{
+	return loader->facts;
+}
+
+void loader_hooks(const struct loader *loader, struct attach_programs *ret_programs)
+{
+	const struct witness *skel = loader->skel;
+
+	ret_programs->xdp_ingress = bpf_program__fd(skel->progs.xdp_ingress);
+	ret_programs->tc_ingress_eth = bpf_program__fd(skel->progs.tc_ingress_eth);
+	ret_programs->tc_ingress_ip = bpf_program__fd(skel->progs.tc_ingress_ip);
+	ret_programs->tc_egress_eth = bpf_program__fd(skel->progs.tc_egress_eth);
+	ret_programs->tc_egress_ip = bpf_program__fd(skel->progs.tc_egress_ip);
+}
+
+int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu)
+{
+	return loader->ring_fds[family][cpu];
+}
+
+int loader_look(const struct loader *loader, const struct conn_key *key,
+		struct rec_socket *ret_look)
+{
+	struct rec_socket question = {
+		.hdr = { .type = REC_LOOK, .version = RECORD_VERSION, .netns = loader->netns },
+		.local_port = key->local_port,
+		.remote_port = key->remote_port,
+	};
+	struct rec_socket answer;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &question, .data_size_in = sizeof(question),
+		    .data_out = &answer, .data_size_out = sizeof(answer));
+
+	memcpy(question.local_address, key->local_address, 16);
+	memcpy(question.remote_address, key->remote_address, 16);
+	if (bpf_prog_test_run_opts(bpf_program__fd(loader->skel->progs.look), &opts))
+		return -errno;
+	if (opts.data_size_out != sizeof(answer) || answer.hdr.type != REC_LOOK)
+		return -EPROTO;
+	*ret_look = answer;
+	return 0;
+}
+
+int loader_iterate(const struct loader *loader)
+{
+	for (uint32_t i = 0; i < loader->nr_links; i++) {
+		int fd;
+
+		if (loader->linked[i] != loader->skel->progs.iter_sockets)
+			continue;
+		fd = bpf_iter_create(bpf_link__fd(loader->links[i]));
+		return fd < 0 ? -errno : fd;
+	}
+	return -ENOENT;
+}
+
+int loader_prefix(const struct loader *loader, const struct local_prefix *prefix, bool add)
+{
+	int map = bpf_map__fd(loader->skel->maps.local_prefixes);
+	const uint8_t yes = 1;
+
+	if (add)
+		return bpf_map_update_elem(map, prefix, &yes, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(map, prefix) ? -errno : 0;
+}
+
+/* Adds up one per-CPU value that is nothing but 64-bit counters. */
+static int sum_cpus(const struct loader *loader, const struct bpf_map *map, const void *key,
+		    uint64_t *sum, size_t size)
+{
+	const uint64_t *value = loader->scratch;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(map), key, loader->scratch))
+		return -errno;
+	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++)
+		for (size_t i = 0; i < size / sizeof(*sum); i++)
+			sum[i] += *value++;
+	return 0;
+}
+
+int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLOT_WORDS],
+		    struct segment_counters *ret_counters)
+{
+	struct segment_counters sum = { 0 };
+
+	for (uint32_t slot = 0; slot < SEGMENT_COUNTERS_MAX; slot++) {
+		int err;
+
+		if (!(seen[slot / 64] >> (slot % 64) & 1))
+			continue;
+		err = sum_cpus(loader, loader->skel->maps.segments, &slot, (uint64_t *)&sum,
+			       sizeof(sum));
+		if (err)
+			return err;
+	}
+	*ret_counters = sum;
+	return 0;
+}
+
+int loader_totals(const struct loader *loader, struct total_counters *ret_totals)
+{
+	struct total_counters sum = { 0 };
+	const uint32_t zero = 0;
+	int err = sum_cpus(loader, loader->skel->maps.totals, &zero, (uint64_t *)&sum, sizeof(sum));
+
+	if (!err)
+		*ret_totals = sum;
+	return err;
+}
+
+int loader_listener(const struct loader *loader, uint64_t cookie,
+		    struct listener_counters *ret_counters)
+{
+	struct listener_counters sum = { 0 };
+	int err = sum_cpus(loader, loader->skel->maps.listeners, &cookie, (uint64_t *)&sum,
+			   sizeof(sum));
+
+	if (!err)
+		*ret_counters = sum;
+	return err;
+}
+
+int loader_listener_delete(const struct loader *loader, uint64_t cookie)
+{
+	int map = bpf_map__fd(loader->skel->maps.listeners);
+
+	return bpf_map_delete_elem(map, &cookie) ? -errno : 0;
+}
+
+static bool is_link_live(const struct loader *loader, const struct bpf_program *program)
+{
+	for (uint32_t i = 0; i < loader->nr_links; i++)
+		if (loader->linked[i] == program)
+			return true;
+	return false;
+}
+
+uint32_t loader_tracepoints(const struct loader *loader, struct program_row *rows, uint32_t max)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	bpf_object__for_each_program(program, loader->skel->obj) {
+		if (!is_linked_by_us(program) || count == max)
+			continue;
+		memset(&rows[count], 0, sizeof(rows[count]));
+		strncpy(rows[count].program, bpf_program__name(program), PROGRAM_NAME_MAX - 1);
+		rows[count++].attached = is_link_live(loader, program);
+	}
+	return count;
+}
+
+uint32_t loader_costs(const struct loader *loader, struct program_cost *rows, uint32_t max)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	bpf_object__for_each_program(program, loader->skel->obj) {
+		struct bpf_prog_info info = { 0 };
+		__u32 size = sizeof(info);
+
+		if (!bpf_program__autoload(program) || count == max ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			continue;
+		memset(&rows[count], 0, sizeof(rows[count]));
+		strncpy(rows[count].program, bpf_program__name(program), PROGRAM_NAME_MAX - 1);
+		rows[count].run_time_ns = info.run_time_ns;
+		rows[count++].runs = info.run_cnt;
+	}
+	return count;
+}
+
+size_t loader_capabilities(const struct loader *loader, struct capability rows[CAPABILITIES_MAX])
+{
+	const struct kernel_facts *facts = loader->facts;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++) {
+		rows[count].name = tracepoints[i].tracepoint;
+		rows[count].available = kernel_facts_tracepoint(facts, tracepoints[i].tracepoint);
+		rows[count++].without = tracepoints[i].without;
+	}
+	rows[count++] = (struct capability){
+		"drop reasons",
+		kernel_facts_tracepoint(facts, "kfree_skb") >= 3,
+		"dropped segments are counted without a reason (needs 5.17)",
+	};
+	rows[count++] = (struct capability){
+		"drop receiver",
+		kernel_facts_tracepoint(facts, "kfree_skb") >= 4,
+		"segments that TIME_WAIT consumed cannot be told from dropped ones (needs 6.11)",
+	};
+	rows[count++] = (struct capability){
+		"reset reasons",
+		kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3,
+		"resets without a socket are seen on the wire only (needs 6.10)",
+	};
+	rows[count++] = (struct capability){
+		"tcx",
+		attach_has_tcx(bpf_program__fd(loader->skel->progs.tc_ingress_eth)),
+		"clsact filters are used, which a crash leaves behind (needs 6.6)",
+	};
+	return count;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The BPF side as the daemon holds it: programs loaded, those chosen that fit this kernel's
+ * tracepoints, rings made, maps at hand. The only user of the skeleton.
+ */
+#ifndef TCPWITNESS_LOADER_H
+#define TCPWITNESS_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/attach.h"
+#include "capture/capture_stats.h"
+#include "capture/decode.h"
+#include "capture/kernel_facts.h"
+#include "capture/ring.h"
+
+struct loader;
+
+/* Opens and loads; attaches nothing. The BTF is read from $TCPWITNESS_BTF where that is set. 0 or
+ * -errno, logged in one line that says what to do. */
+int loader_new(uint32_t ring_bytes, struct loader **ret_loader);
+void loader_free(struct loader *loader);
+
+/* Attaches the tracepoints. Their links go with the loader. */
+int loader_attach(struct loader *loader);
+
+uint32_t loader_netns(const struct loader *loader);
+unsigned int loader_cpus(const struct loader *loader);
+const struct kernel_facts *loader_facts(const struct loader *loader);
+/* Fds stay the loader's. */
+void loader_hooks(const struct loader *loader, struct attach_programs *ret_programs);
+int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu);
+
+/* One fresh look at a socket: ret_look becomes a REC_LOOK. 0 or -errno. */
+int loader_look(const struct loader *loader, const struct conn_key *key,
+		struct rec_socket *ret_look);
+
+/* An fd that yields one run of the socket iterator, see sweep.h. The fd, or -errno. */
+int loader_iterate(const struct loader *loader);
+
+int loader_prefix(const struct loader *loader, const struct local_prefix *prefix, bool add);
+
+/* Per-CPU counters, summed. `seen` has a bit for each slot of `segments` to add up. */
+#define SEGMENT_SLOT_WORDS (SEGMENT_COUNTERS_MAX / 64)
+int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLOT_WORDS],
+		    struct segment_counters *ret_counters);
+int loader_totals(const struct loader *loader, struct total_counters *ret_totals);
+int loader_listener(const struct loader *loader, uint64_t cookie,
+		    struct listener_counters *ret_counters);
+int loader_listener_delete(const struct loader *loader, uint64_t cookie);
+
+/* Rows of the tracepoint programs, and the cost of all. Returns how many were written. */
+uint32_t loader_tracepoints(const struct loader *loader, struct program_row *rows, uint32_t max);
+uint32_t loader_costs(const struct loader *loader, struct program_cost *rows, uint32_t max);
+
+/* What this kernel gives, for `doctor`. Strings are static. */
+struct capability {
+	const char *name;
+	bool available;
+	const char *without; /* what is lost where it is not available */
+};
+
+#define CAPABILITIES_MAX 16
+size_t loader_capabilities(const struct loader *loader, struct capability rows[CAPABILITIES_MAX]);
+
+#endif
