@@ -8,7 +8,6 @@
  * divergence. A difference that no rule names is looked at a few times more and then called
  * unobservable, never divergent.
  */
-#include <string.h>
 #include <sys/param.h>
 
 #include "tcp_defs.h"
@@ -285,8 +284,8 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		}
 	} else if (conn->open_kind == CONN_NO_KIND && conn->tries >= LOOKS_MAX) {
 		give_up(tracker, handle, conn,
-			conn->talk.local.flags & EP_FIN_PENDING ? UNOBSERVABLE_FIN_PENDING :
-								  UNOBSERVABLE_UNEXPLAINED,
+			dialogue_fin_pending(&conn->talk) ? UNOBSERVABLE_FIN_PENDING :
+							    UNOBSERVABLE_UNEXPLAINED,
 			now_ns);
 		return;
 	}

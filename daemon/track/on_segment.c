@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The wire's testimony: segments drive the reference, their snapshots are evidence. */
-#include <string.h>
-
 #include "tcp_defs.h"
 #include "track/tracker_parts.h"
 
@@ -168,15 +166,6 @@ static void weigh(struct conn *conn, const struct observation *seen)
 		conn->evidence |= EVIDENCE_COOKIE;
 }
 
-/* True when the reference says that this segment opens the next life of the tuple. */
-static bool asks_for_restart(const struct dialogue_steps *steps)
-{
-	for (uint8_t i = 0; i < steps->local.count; i++)
-		if (steps->local.at[i].verdict == V_RESTART)
-			return true;
-	return false;
-}
-
 static void note_ends(struct conn *conn, const struct observation *seen,
 		      const struct dialogue_steps *steps)
 {
@@ -220,7 +209,7 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	if (is_copy(conn, observation))
 		return;
 	run_reference(tracker, conn, observation, &steps);
-	if (asks_for_restart(&steps)) {
+	if (dialogue_restarts(&steps)) {
 		tracker_finish(tracker, handle, observation->ts_ns);
 		handle = connection_of(tracker, observation);
 		if (handle == FLOW_NONE)

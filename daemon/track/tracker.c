@@ -183,8 +183,7 @@ static void take_local_step(struct tracker *tracker, struct conn *conn, const st
 		stats->anomalies[step->anomaly]++;
 		conn->anomalies |= 1u << step->anomaly;
 	}
-	/* Entered, or re-armed by a segment that is acceptable there (§3.10.7.4). */
-	if (step->to == FSM_TIME_WAIT && step->anomaly == AN_NONE)
+	if (step->verdict == V_REARM || (step->to == FSM_TIME_WAIT && step->from != step->to))
 		conn->time_wait_ns = now_ns;
 	if (step->from == step->to)
 		return;
@@ -207,37 +206,13 @@ void tracker_take_steps(struct tracker *tracker, struct conn *conn,
 			state_path_push(&conn->remote_path, steps->remote.at[i].to);
 }
 
-/* What the other end must be in for this one to be in `local`, as far as that is certain. */
-static enum fsm_state implied_remote(enum fsm_state local)
-{
-	switch (local) {
-	case FSM_CLOSED:
-	case FSM_SYN_SENT:
-		return FSM_CLOSED;
-	case FSM_SYN_RECEIVED:
-		return FSM_SYN_SENT;
-	case FSM_CLOSE_WAIT:
-		return FSM_FIN_WAIT_2;
-	case FSM_FIN_WAIT_2:
-		return FSM_CLOSE_WAIT;
-	case FSM_LAST_ACK:
-		return FSM_FIN_WAIT_2;
-	case FSM_TIME_WAIT:
-		return FSM_LAST_ACK;
-	default:
-		return FSM_ESTABLISHED;
-	}
-}
-
 void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_state state,
 			const struct endpoint_facts *facts)
 {
 	enum fsm_state from = conn_local_state(conn);
 
 	move_gauge(tracker, VIEW_WIRE, from, state);
-	dialogue_init(&conn->talk, FSM_CLOSED, FSM_CLOSED, true);
-	endpoint_adopt(&conn->talk.local, state, facts);
-	endpoint_adopt(&conn->talk.remote, implied_remote(state), &(struct endpoint_facts){ 0 });
+	dialogue_adopt(&conn->talk, state, facts, true);
 	conn->flags |= CONN_WIRE_SEEN;
 	if (from != state)
 		state_path_push(&conn->local_path, state);

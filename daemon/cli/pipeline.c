@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Raw records in, events and counters out: see pipeline.h. */
+#include "cli/pipeline.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "capture/decode.h"
+#include "log.h"
+
+static void write_log(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+{
+	int err;
+
+	if (!pipeline->settings.log || pipeline->log_error)
+		return;
+	err = recordlog_write(pipeline->settings.log, bytes, size, ring);
+	if (!err)
+		return;
+	pipeline->log_error = err;
+	log_err("record log: %s; nothing more is recorded", strerror(-err));
+}
+
+/* A look's answer is a record like any other, in the place where it was needed. */
+static int look(void *context, const struct conn_key *key, struct rec_socket *ret_look)
+{
+	struct pipeline *pipeline = context;
+	int err;
+
+	if (!pipeline->settings.look)
+		return -EOPNOTSUPP;
+	err = pipeline->settings.look(pipeline->settings.context, key, ret_look);
+	if (!err)
+		write_log(pipeline, ret_look, sizeof(*ret_look), RING_NR);
+	return err;
+}
+
+static void take_event(void *context, const struct track_event *event)
+{
+	struct pipeline *pipeline = context;
+
+	events_take(pipeline->events, event, pipeline->settings.wall_offset_ns);
+}
+
+static const char *drop_reason(void *context, uint32_t reason)
+{
+	const struct pipeline *pipeline = context;
+
+	return drop_reason_name(pipeline->settings.reasons, reason);
+}
+
+int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *settings)
+{
+	const struct tracker_ops ops = {
+		.context = pipeline,
+		.look = look,
+		.event = take_event,
+		.drop_reason = drop_reason,
+	};
+	int err;
+
+	memset(pipeline, 0, sizeof(*pipeline));
+	pipeline->settings = *settings;
+	err = events_new(&settings->events, &pipeline->events);
+	if (err)
+		return log_err_ret(err, "cannot write events to %s", settings->events.path);
+	pipeline->tracker = tracker_new(&settings->tracker, &ops);
+	pipeline->listeners = listeners_new(&settings->listeners);
+	if (pipeline->tracker && pipeline->listeners)
+		return 0;
+	pipeline_fini(pipeline);
+	return log_err_ret(-ENOMEM, "flow table of %u connections", settings->tracker.flows_max);
+}
+
+void pipeline_fini(struct pipeline *pipeline)
+{
+	tracker_free(pipeline->tracker);
+	listeners_free(pipeline->listeners);
+	events_free(pipeline->events);
+	pipeline->tracker = NULL;
+	pipeline->listeners = NULL;
+	pipeline->events = NULL;
+}
+
+int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+{
+	struct observation observation;
+	enum reject_reason reason;
+
+	write_log(pipeline, bytes, size, ring);
+	if (decode(bytes, size, &observation, &reason))
+		return 1 + (int)reason;
+	listeners_observe(pipeline->listeners, &observation);
+	tracker_observe(pipeline->tracker, &observation);
+	return 0;
+}
+
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
+{
+	const struct rec_hdr tick = {
+		.type = REC_TICK,
+		.version = RECORD_VERSION,
+		.netns = pipeline->settings.netns,
+		.ts_ns = now_ns,
+	};
+
+	pipeline_feed(pipeline, &tick, sizeof(tick), RING_NR);
+	events_flush(pipeline->events);
+}
+
+static void look_at_listener(void *context, const struct conn_key *key)
+{
+	struct pipeline *pipeline = context;
+	struct rec_socket answer;
+
+	if (pipeline->settings.look &&
+	    !pipeline->settings.look(pipeline->settings.context, key, &answer))
+		pipeline_feed(pipeline, &answer, sizeof(answer), RING_NR);
+}
+
+void pipeline_look_at_listeners(struct pipeline *pipeline)
+{
+	listeners_each_key(pipeline->listeners, look_at_listener, pipeline);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Raw records in, events and counters out: decode → track and listen → events, the same for a
+ * live run and a replay. Everything that enters goes through pipeline_feed, ticks of the clock
+ * included, so that a recorded run can be fed again and gives the same answers.
+ */
+#ifndef TCPWITNESS_PIPELINE_H
+#define TCPWITNESS_PIPELINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/kernel_facts.h"
+#include "capture/recordlog.h"
+#include "export/events.h"
+#include "listen/listeners.h"
+#include "track/tracker.h"
+
+struct pipeline_settings {
+	struct tracker_settings tracker;
+	struct events_settings events;
+	uint32_t netns;
+	uint64_t wall_offset_ns;	    /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+	const struct drop_reasons *reasons; /* outlive the pipeline */
+	struct recordlog_writer *log;	    /* NULL: not recorded; stays the caller's */
+	/* Where fresh looks and listener counters come from. */
+	void *context;
+	int (*look)(void *context, const struct conn_key *key, struct rec_socket *ret_look);
+	struct listeners_ops listeners;
+};
+
+struct pipeline {
+	struct pipeline_settings settings;
+	struct tracker *tracker;
+	struct listeners *listeners;
+	struct events *events;
+	int log_error; /* the first failure to write the record log; 0 */
+};
+
+/* 0 or -errno, after one logged line. */
+int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *settings);
+void pipeline_fini(struct pipeline *pipeline);
+
+/* One raw record, 8-byte aligned: 0, or 1 + enum reject_reason. */
+int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring);
+
+/* Time has come to now_ns; then the events leave. */
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);
+
+/* Asks anew how full every listener's queues are. */
+void pipeline_look_at_listeners(struct pipeline *pipeline);
+
+#endif
