@@ -48,21 +48,21 @@ enum fsm_state {
 	X(SEND_PAST_FIN)     /* text, or another FIN, beyond our FIN */                            \
 	X(SEND_RST)	     /* ABORT */                                                           \
 	X(SEND_REFUSAL)	     /* RST that answers an unacceptable segment and closes nothing */     \
-	X(RCV_RST)	     /* RST that is acceptable and exact (RFC 5961 §3) */                  \
+	X(RCV_RST)	     /* RST that is acceptable and exact (RFC 5961 §3) */                 \
 	X(RCV_RST_IN_WINDOW) /* in the window, but not at RCV.NXT */                               \
 	X(RCV_RST_OUTSIDE)   /* outside the window; SYN_SENT: not an answer to our SYN */          \
 	X(RCV_SYN)	     /* SYN without ACK, where one may come */                             \
 	X(RCV_SYN_AGAIN)     /* the peer's SYN or SYN-ACK once more: seq = IRS */                  \
 	X(RCV_SYN_NEW)	     /* acceptable SYN that begins another life */                         \
-	X(RCV_SYN_IN_WINDOW) /* any other SYN on a connection (RFC 5961 §4) */                     \
+	X(RCV_SYN_IN_WINDOW) /* any other SYN on a connection (RFC 5961 §4) */                    \
 	X(RCV_SYNACK)	     /* SYN_SENT: SYN and acceptable ACK */                                \
-	X(RCV_OLD_TIMESTAMP) /* RFC 7323 §5: PAWS */                                               \
+	X(RCV_OLD_TIMESTAMP) /* RFC 7323 §5: PAWS */                                              \
 	X(RCV_OLD)	     /* unacceptable: ends before RCV.NXT (duplicate, keep-alive) */       \
 	X(RCV_OUTSIDE)	     /* unacceptable: begins beyond the window */                          \
 	X(RCV_NO_ACK)	     /* neither ACK nor anything else that counts here */                  \
 	X(RCV_BAD_ACK)	     /* not synchronized, and the ACK is not of our SYN */                 \
 	X(RCV_ACK_UNSENT)    /* of what was never sent */                                          \
-	X(RCV_ACK_STALE)     /* older than any window allows (RFC 5961 §5) */                      \
+	X(RCV_ACK_STALE)     /* older than any window allows (RFC 5961 §5) */                     \
 	X(RCV_ACK)	     /* acceptable, moves no state by itself */                            \
 	X(RCV_ACK_OF_SYN)    /* SYN_RECEIVED: of our SYN */                                        \
 	X(RCV_ACK_OF_FIN)    /* the first of our FIN */                                            \
@@ -100,25 +100,26 @@ enum fsm_verdict {
 
 /* What should not be seen between two correct ends, or is worth a count. At most 31. */
 #define FSM_ANOMALIES(X)                                                                           \
-	X(IMPOSSIBLE, "impossible")			  /* V_NEVER: a defect of this program */  \
-	X(SYN_IN_WINDOW, "syn_in_window")		  /* SYN on a live connection */           \
-	X(SYN_WITH_FIN, "syn_with_fin")			  /* FIN before any handshake */           \
-	X(NEW_LIFE, "new_life")				  /* own SYN over a live connection */     \
-	X(SYNACK_AGAIN, "synack_after_handshake")	  /* the final ACK was not taken */        \
-	X(TIME_WAIT_REUSED, "time_wait_reused")		  /* SYN over TIME_WAIT */                 \
+	X(IMPOSSIBLE, "impossible")		  /* V_NEVER: a defect of this program */          \
+	X(SYN_IN_WINDOW, "syn_in_window")	  /* SYN on a live connection */                   \
+	X(SYN_WITH_FIN, "syn_with_fin")		  /* FIN before any handshake */                   \
+	X(NEW_LIFE, "new_life")			  /* own SYN over a live connection */             \
+	X(SYNACK_AGAIN, "synack_after_handshake") /* the final ACK was not taken */                \
+	X(TIME_WAIT_REUSED, "time_wait_reused")	  /* SYN over TIME_WAIT */                         \
 	X(TIME_WAIT_ASSASSINATED, "time_wait_assassinated") /* RFC 1337 */                         \
-	X(RST_IN_WINDOW, "rst_in_window")		  /* challenged */                         \
-	X(RST_OUT_OF_WINDOW, "rst_out_of_window")	  /* ignored: stale or forged */           \
-	X(BAD_HANDSHAKE_ACK, "bad_handshake_ack")	  /* refused */                            \
+	X(RST_IN_WINDOW, "rst_in_window")		    /* challenged */                       \
+	X(RST_OUT_OF_WINDOW, "rst_out_of_window")	    /* ignored: stale or forged */         \
+	X(BAD_HANDSHAKE_ACK, "bad_handshake_ack")	    /* refused */                          \
 	X(ACK_OF_UNSENT, "ack_of_unsent")                                                          \
 	X(ACK_TOO_OLD, "ack_too_old")                                                              \
 	X(NO_ACK, "segment_without_ack")                                                           \
 	X(OUT_OF_WINDOW, "out_of_window")                                                          \
-	X(OLD_TIMESTAMP, "old_timestamp")		  /* PAWS */                               \
+	X(OLD_TIMESTAMP, "old_timestamp") /* PAWS */                                               \
 	X(RECEIVED_PAST_FIN, "received_past_fin")                                                  \
 	X(SENT_PAST_FIN, "sent_past_fin")                                                          \
-	X(SENT_UNOPENED, "sent_before_handshake")	  /* neither SYN, SYN-ACK nor RST */       \
-	X(RECEIVED_CLOSED, "received_when_closed")	  /* an ACK to no connection */
+	X(SENT_UNOPENED, "sent_before_handshake")  /* neither SYN, SYN-ACK nor RST */              \
+	X(SENT_CLOSED, "sent_when_closed")	   /* the same, from CLOSED */                     \
+	X(RECEIVED_CLOSED, "received_when_closed") /* an ACK to no connection */
 
 enum fsm_anomaly {
 	AN_NONE = 0,
