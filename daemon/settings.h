@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+/* The reference's 2 MSL as Linux runs it (linux include/net/tcp.h: TCP_TIMEWAIT_LEN). */
+#define REFERENCE_2MSL_NS (60 * 1000000000ull)
+
 #define DEFAULT_API_SOCKET "/run/tcpwitness/api.sock"
 
 /* How segments are captured: the attach ladder chooses, or one rung is asked for. */

@@ -4,12 +4,10 @@
  *
  * What this kernel, this process and these interfaces allow, each with what is lost without it.
  * Nothing is attached. The checks are one table; a check that is essential and fails makes the
- * exit code 1, any other only costs what its line says. The last check loads the programs as
- * `run` would, so that "ok" is the verifier's word and not a guess from version numbers.
+ * exit code 1, any other only costs what its line says. Then the programs are loaded as `run`
+ * would, so that "ok" is the verifier's word and not a guess from version numbers.
  */
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/if_link.h>
@@ -21,28 +19,20 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "capture/attach.h"
-#include "capture/capture.h"
 #include "capture/interfaces.h"
-#include "capture/kernel_facts.h"
+#include "capture/loader.h"
 #include "cli/cli.h"
+#include "config.h"
 #include "log.h"
 #include "settings.h"
 #include "util.h"
 
 #define DETAIL_BYTES 160
 
-/* What the checks share. `facts` is NULL where the kernel has no BTF. */
-struct patient {
-	struct settings settings;
-	struct kernel_facts *facts;
-	int tc_program; /* fd of a program that does nothing, or -1 */
-};
-
 struct check {
 	const char *name;
 	bool essential;
-	bool (*passes)(const struct patient *patient, char detail[DETAIL_BYTES]);
+	bool (*passes)(char detail[DETAIL_BYTES]);
 	const char *without; /* what is lost */
 };
 
@@ -87,14 +77,13 @@ static bool has_capability(int number)
 }
 
 /* linux kernel/capability.c: CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON */
-static bool has_capabilities(const struct patient *patient, char *detail)
+static bool has_capabilities(char *detail)
 {
 	bool admin = has_capability(CAP_SYS_ADMIN);
 	bool bpf = admin || has_capability(CAP_BPF);
 	bool perfmon = admin || has_capability(CAP_PERFMON);
 	bool net = has_capability(CAP_NET_ADMIN);
 
-	(void)patient;
 	if (bpf && perfmon && net)
 		say(detail, "BPF, PERFMON and NET_ADMIN are there");
 	else
@@ -103,19 +92,20 @@ static bool has_capabilities(const struct patient *patient, char *detail)
 	return bpf && perfmon && net;
 }
 
-static bool has_btf(const struct patient *patient, char *detail)
+static bool has_btf(char *detail)
 {
-	say(detail, "/sys/kernel/btf/vmlinux %s", patient->facts ? "is there" : "cannot be read");
-	return patient->facts != NULL;
+	bool is_there = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+
+	say(detail, "/sys/kernel/btf/vmlinux %s", is_there ? "is there" : "cannot be read");
+	return is_there;
 }
 
-static bool has_program_types(const struct patient *patient, char *detail)
+static bool has_program_types(char *detail)
 {
 	bool tracing = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_TRACING, NULL) == 1;
 	bool tc = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 1;
 	bool ring = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) == 1;
 
-	(void)patient;
 	if (tracing && tc && ring)
 		say(detail, "tracing and tc programs and ring buffers are allowed");
 	else
@@ -124,91 +114,23 @@ static bool has_program_types(const struct patient *patient, char *detail)
 	return tracing && tc && ring;
 }
 
-static bool has_tracepoint(const struct patient *patient, const char *name, char *detail)
-{
-	unsigned int arguments = 0;
-
-	if (patient->facts)
-		arguments = kernel_facts_tracepoint(patient->facts, name);
-	say(detail, "tracepoint %s %s", name, arguments ? "is there" : "is not in this kernel");
-	return arguments > 0;
-}
-
-static bool has_state_changes(const struct patient *patient, char *detail)
-{
-	return has_tracepoint(patient, "inet_sock_set_state", detail);
-}
-
-static bool has_synack_retransmits(const struct patient *patient, char *detail)
-{
-	return has_tracepoint(patient, "tcp_retransmit_synack", detail);
-}
-
-static bool has_retransmits(const struct patient *patient, char *detail)
-{
-	return has_tracepoint(patient, "tcp_retransmit_skb", detail);
-}
-
-static bool has_resets(const struct patient *patient, char *detail)
-{
-	return has_tracepoint(patient, "tcp_send_reset", detail) &&
-	       has_tracepoint(patient, "tcp_receive_reset", detail);
-}
-
-/* 6.10: trace_tcp_send_reset(sk, skb, reason) */
-static bool has_reset_reasons(const struct patient *patient, char *detail)
-{
-	bool is_there = patient->facts &&
-			kernel_facts_tracepoint(patient->facts, "tcp_send_reset") >= 3;
-
-	say(detail, "tcp_send_reset %s", is_there ? "says why" : "does not say why (6.10 does)");
-	return is_there;
-}
-
-static bool has_drop_reasons(const struct patient *patient, char *detail)
-{
-	struct drop_reasons *reasons = calloc(1, sizeof(*reasons));
-	unsigned int named = 0;
-
-	if (reasons && patient->facts) {
-		kernel_facts_drop_reasons(patient->facts, reasons);
-		for (unsigned int i = 0; i < DROP_REASONS_MAX; i++)
-			named += drop_reason_name(reasons, i) != NULL;
-	}
-	free(reasons);
-	say(detail, named ? "%u reasons are named" : "kfree_skb gives no reason (5.17 does)",
-	    named);
-	return named > 0;
-}
-
-static bool has_xdp(const struct patient *patient, char *detail)
+static bool has_xdp(char *detail)
 {
 	bool type = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, NULL) == 1;
 	bool lookup = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_skc_lookup_tcp, NULL) ==
 		      1;
 
-	(void)patient;
 	say(detail, type && lookup ? "XDP programs may look sockets up" :
 		    type	   ? "XDP programs cannot look sockets up" :
 				     "XDP programs are not allowed");
 	return type && lookup;
 }
 
-static bool has_tcx(const struct patient *patient, char *detail)
-{
-	bool is_there = patient->tc_program >= 0 && attach_has_tcx(patient->tc_program);
-
-	say(detail, "tcx links %s",
-	    is_there ? "are there" : "are not in this kernel (6.6 has them)");
-	return is_there;
-}
-
-static bool has_jit(const struct patient *patient, char *detail)
+static bool has_jit(char *detail)
 {
 	char value[16] = "";
 	bool on;
 
-	(void)patient;
 	/* absent in a namespace or with BPF_JIT_ALWAYS_ON compiled in and no sysctl: then it is on */
 	on = !read_file("/proc/sys/net/core/bpf_jit_enable", value, sizeof(value)) ||
 	     strcmp(value, "0") != 0;
@@ -216,78 +138,69 @@ static bool has_jit(const struct patient *patient, char *detail)
 	return on;
 }
 
-static bool has_stats(const struct patient *patient, char *detail)
+static bool has_stats(char *detail)
 {
 	char value[16] = "0";
 
-	(void)patient;
 	read_file("/proc/sys/kernel/bpf_stats_enabled", value, sizeof(value));
 	say(detail, "kernel.bpf_stats_enabled=%s", value);
 	return strcmp(value, "0") != 0;
-}
-
-static bool programs_load(const struct patient *patient, char *detail)
-{
-	struct capture *capture;
-	int err = capture_new(&patient->settings, &capture);
-
-	if (err) {
-		say(detail, "the kernel refuses them: %s", strerror(-err));
-		return false;
-	}
-	capture_free(capture);
-	say(detail, "the kernel's verifier accepts them");
-	return true;
 }
 
 static const struct check checks[] = {
 	{ "capabilities", true, has_capabilities, "nothing can be watched" },
 	{ "type information", true, has_btf, "the programs cannot find the kernel's fields" },
 	{ "program types", true, has_program_types, "nothing can be watched" },
-	{ "state changes", true, has_state_changes, "there is no kernel view to compare with" },
-	{ "SYN-ACK retransmits", false, has_synack_retransmits,
-	  "unanswered SYN-ACKs are not counted" },
-	{ "retransmits", false, has_retransmits, "retransmitted segments are not counted" },
-	{ "resets", false, has_resets, "the cause of a close is known from the wire alone" },
-	{ "reset reasons", false, has_reset_reasons, "resets have no reason" },
-	{ "drop reasons", false, has_drop_reasons, "segment_filtered cannot say what dropped it" },
 	{ "XDP", false, has_xdp, "ingress is seen by tcx or clsact, after GRO" },
-	{ "tcx", false, has_tcx, "clsact is used, which outlives a kill -9 until the next start" },
 	{ "compiler", false, has_jit, "each segment costs several times as much" },
 	{ "run time statistics", false, has_stats,
 	  "program_run_seconds_total and program_runs_total stay 0" },
-	{ "programs", true, programs_load, "nothing can be watched" },
 };
 
-static int load_idle_program(void)
+static void print_row(const char *verdict, const char *name, const char *detail,
+		      const char *without)
 {
-	/* r0 = -1 (TC_ACT_UNSPEC); exit */
-	const struct bpf_insn code[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-
-	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "idle", "GPL", code, ARRAY_SIZE(code), NULL);
+	printf("%-4s  %-22s %s\n", verdict, name, detail);
+	if (without)
+		printf("      %-22s -> %s\n", "", without);
 }
 
-static bool run_checks(const struct patient *patient)
+static bool run_checks(void)
 {
 	bool can_run = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		char detail[DETAIL_BYTES] = "";
-		bool passed = checks[i].passes(patient, detail);
+		bool passed = checks[i].passes(detail);
 
-		printf("%-4s  %-20s %s\n",
-		       passed		   ? "ok" :
-		       checks[i].essential ? "FAIL" :
-					     "less",
-		       checks[i].name, detail);
-		if (!passed)
-			printf("      %-20s -> %s\n", "", checks[i].without);
+		print_row(passed	      ? "ok" :
+			  checks[i].essential ? "FAIL" :
+						"less",
+			  checks[i].name, detail, passed ? NULL : checks[i].without);
 		can_run = can_run && (passed || !checks[i].essential);
 	}
 	return can_run;
+}
+
+/* The verifier's word, and what the loaded programs make of this kernel. */
+static bool try_programs(void)
+{
+	struct capability rows[CAPABILITIES_MAX];
+	struct loader *loader;
+	size_t count;
+
+	if (loader_new(RING_BYTES_MIN, &loader)) {
+		print_row("FAIL", "programs", "the kernel refuses them (see above)",
+			  "nothing can be watched");
+		return false;
+	}
+	print_row("ok", "programs", "the kernel's verifier accepts them", NULL);
+	count = loader_capabilities(loader, rows);
+	for (size_t i = 0; i < count; i++)
+		print_row(rows[i].available ? "ok" : "less", rows[i].name, "",
+			  rows[i].available ? NULL : rows[i].without);
+	loader_free(loader);
+	return true;
 }
 
 static const char *link_kind(uint16_t arphrd)
@@ -338,7 +251,7 @@ static void ignore_prefix(void *context, const struct local_prefix *prefix, bool
 	(void)added;
 }
 
-static bool list_interfaces(const struct patient *patient)
+static bool list_interfaces(const struct settings *settings)
 {
 	unsigned int count = 0;
 	const struct interfaces_ops ops = { &count, print_interface, ignore_gone, ignore_prefix };
@@ -346,8 +259,7 @@ static bool list_interfaces(const struct patient *patient)
 	int err;
 
 	puts("\ninterfaces that `tcpwitness run` would watch, and how ingress would be captured:");
-	err = interfaces_new(&patient->settings.devices, &patient->settings.devices_excluded, &ops,
-			     &interfaces);
+	err = interfaces_new(&settings->devices, &settings->devices_excluded, &ops, &interfaces);
 	if (!err) {
 		err = interfaces_start(interfaces);
 		interfaces_free(interfaces);
@@ -379,9 +291,8 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 
 int cli_doctor(int argc, char **argv)
 {
-	static char *defaults[] = { "run", NULL };
-	struct patient patient = { .tc_program = -1 };
-	char why[SETTINGS_WHY_BYTES];
+	char name[] = "run", *defaults[] = { name, NULL }, why[SETTINGS_WHY_BYTES];
+	struct settings settings;
 	bool can_run;
 
 	switch (cli_parse(argc, argv, NULL, 0, "tcpwitness doctor",
@@ -396,22 +307,16 @@ int cli_doctor(int argc, char **argv)
 	case CLI_PARSED:
 		break;
 	}
-	if (settings_parse(1, defaults, &patient.settings, why) != SETTINGS_OK)
+	if (settings_parse(1, defaults, &settings, why) != SETTINGS_OK)
 		return cli_usage_error("%s", why);
 
-	/* the table says what is missing; why a probe failed is for --log.level=debug of run */
+	/* the table says what is missing; the loader's one line says why it failed */
 	log_init(LOG_LEVEL_ERR, LOG_FORMAT_TEXT);
 	libbpf_set_print(quiet);
 	print_machine();
-	if (kernel_facts_new(NULL, &patient.facts))
-		patient.facts = NULL;
-	patient.tc_program = load_idle_program();
-	can_run = run_checks(&patient);
-	can_run = list_interfaces(&patient) && can_run;
+	can_run = run_checks();
+	can_run = try_programs() && can_run;
+	can_run = list_interfaces(&settings) && can_run;
 	printf("\n%s\n", can_run ? "tcpwitness can run here" : "tcpwitness cannot run here");
-
-	if (patient.tc_program >= 0)
-		close(patient.tc_program);
-	kernel_facts_free(patient.facts);
 	return can_run ? CLI_OK : CLI_FAILED;
 }

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: `tcpwitness replay FILE`
+ *
+ * Runs a raw record log through the same decode -> track -> compare as the daemon and prints the
+ * event lines it would have written. Nothing here asks the clock or the kernel: time comes from
+ * the log's REC_TICKs, and a fresh look at a socket is answered by the REC_LOOK that follows the
+ * record which made the tracker ask. Where the next record is none, the look had failed when the
+ * log was written, and fails again. So two replays print the same bytes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "capture/decode.h"
+#include "capture/recordlog.h"
+#include "cli/cli.h"
+#include "export/events.h"
+#include "log.h"
+#include "settings.h"
+#include "track/tracker.h"
+#include "util.h"
+
+/* A record of our own: the reader's is gone when the next is read. */
+struct slot {
+	bool full;
+	size_t size;
+	_Alignas(8) uint8_t bytes[RECORDLOG_RECORD_MAX];
+};
+
+struct replay {
+	struct recordlog_reader *reader;
+	const struct recordlog_info *info;
+	struct tracker *tracker;
+	bool connections;
+	struct slot current, ahead;
+	int err; /* of reading or writing */
+	uint64_t records, rejected, unasked;
+	struct text line;
+};
+
+/* Makes `ahead` full unless the log is at its end. */
+static void read_ahead(struct replay *replay)
+{
+	const void *bytes;
+	uint32_t ring;
+	size_t size;
+	int more;
+
+	if (replay->ahead.full || replay->err)
+		return;
+	more = recordlog_next(replay->reader, &bytes, &size, &ring);
+	if (more < 0)
+		replay->err = more;
+	if (more <= 0)
+		return;
+	memcpy(replay->ahead.bytes, bytes, size);
+	replay->ahead.size = size;
+	replay->ahead.full = true;
+}
+
+static int answer_look(void *context, const struct conn_key *key, struct rec_socket *ret)
+{
+	struct replay *replay = context;
+	struct observation answer;
+	enum reject_reason reason;
+
+	read_ahead(replay);
+	if (!replay->ahead.full ||
+	    decode(replay->ahead.bytes, replay->ahead.size, &answer, &reason) ||
+	    answer.type != REC_LOOK || memcmp(&answer.key, key, sizeof(*key)))
+		return -EIO;
+	*ret = *answer.socket;
+	replay->ahead.full = false;
+	replay->records++;
+	return 0;
+}
+
+static void print_event(void *context, const struct track_event *event)
+{
+	struct replay *replay = context;
+
+	if (event->type == TRACK_CONNECTION && !replay->connections)
+		return;
+	events_render(event, (uint64_t)replay->info->realtime_offset_ns, &replay->line);
+	if (replay->line.failed)
+		replay->err = -ENOMEM;
+	else if (fwrite(replay->line.data, 1, replay->line.length, stdout) != replay->line.length)
+		replay->err = -errno;
+	text_consume(&replay->line, replay->line.length);
+}
+
+static const char *name_reason(void *context, uint32_t reason)
+{
+	const struct replay *replay = context;
+
+	return drop_reason_name(&replay->info->reasons, reason);
+}
+
+static void take_current(struct replay *replay)
+{
+	struct observation observation;
+	enum reject_reason reason;
+
+	replay->records++;
+	if (decode(replay->current.bytes, replay->current.size, &observation, &reason))
+		replay->rejected++;
+	else if (observation.type == REC_TICK)
+		tracker_advance(replay->tracker, observation.ts_ns);
+	else if (observation.type == REC_LOOK)
+		replay->unasked++; /* an answer to a question that was not asked this time */
+	else
+		tracker_observe(replay->tracker, &observation);
+}
+
+static int replay_all(struct replay *replay)
+{
+	for (;;) {
+		read_ahead(replay);
+		if (replay->err || !replay->ahead.full)
+			break;
+		replay->current = replay->ahead;
+		replay->ahead.full = false;
+		take_current(replay);
+	}
+	if (!replay->err && fflush(stdout))
+		replay->err = -errno;
+	return replay->err;
+}
+
+static int replay_file(const char *path, const struct settings *settings, bool connections)
+{
+	struct replay replay = { .connections = connections };
+	const struct tracker_settings tracking = {
+		.flows_max = (uint32_t)settings->flows_max,
+		.settle_ns = settings->settle_ms * NS_PER_MS,
+		.time_wait_ns = REFERENCE_2MSL_NS,
+	};
+	const struct tracker_ops ops = { &replay, answer_look, print_event, name_reason };
+	int err;
+
+	err = recordlog_open(path, &replay.reader);
+	if (err)
+		return err;
+	replay.info = recordlog_info(replay.reader);
+	replay.tracker = tracker_new(&tracking, &ops);
+	if (!replay.tracker) {
+		err = log_err_ret(-errno, "no room for %u connections", tracking.flows_max);
+		goto out;
+	}
+	err = replay_all(&replay);
+	if (err && err != -EBADMSG) /* which the reader logged */
+		log_err_ret(err, "replay of %s", path);
+	log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
+		 (unsigned long long)replay.rejected);
+	if (replay.unasked) {
+		log_warn("%llu looks in the log answer questions that were not asked now: it was "
+			 "recorded with other flags or another version",
+			 (unsigned long long)replay.unasked);
+	}
+out:
+	tracker_free(replay.tracker);
+	recordlog_free(replay.reader);
+	text_free(&replay.line);
+	return err;
+}
+
+/* The flags that `run` has too are checked by its table. */
+static int check_flags(const char *flows_max, const char *settle, struct settings *ret)
+{
+	char name[] = "replay", flows[64], settling[64], why[SETTINGS_WHY_BYTES];
+	char *args[4] = { name };
+	int count = 1;
+
+	if (flows_max) {
+		snprintf(flows, sizeof(flows), "--flows.max=%s", flows_max);
+		args[count++] = flows;
+	}
+	if (settle) {
+		snprintf(settling, sizeof(settling), "--settle=%s", settle);
+		args[count++] = settling;
+	}
+	if (settings_parse(count, args, ret, why) != SETTINGS_OK)
+		return cli_usage_error("%s", why);
+	return CLI_OK;
+}
+
+int cli_replay(int argc, char **argv)
+{
+	const char *connections = NULL, *flows_max = NULL, *settle = NULL;
+	const struct cli_flag flags[] = {
+		{ "events.connections", NULL, &connections,
+		  "print one event for each finished connection too" },
+		{ "flows.max", "N", &flows_max, "as it was when the log was recorded" },
+		{ "settle", "MS", &settle, "as it was when the log was recorded" },
+	};
+	struct settings settings;
+	char **operands;
+
+	switch (cli_parse(argc, argv, flags, ARRAY_SIZE(flags), "tcpwitness replay [flags] FILE",
+			  "Judges a raw record log (`tcpwitness run --record=FILE`) again and "
+			  "prints its events.",
+			  1, &operands)) {
+	case CLI_HELP_SHOWN:
+		return CLI_OK;
+	case CLI_BAD_FLAG:
+		return CLI_USAGE;
+	case CLI_PARSED:
+		break;
+	}
+	if (check_flags(flows_max, settle, &settings))
+		return CLI_USAGE;
+	return replay_file(operands[0], &settings, connections != NULL) ? CLI_FAILED : CLI_OK;
+}
