@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A TCP peer in user space, on AF_PACKET: every flag and sequence number is the test's.
+
+It has an address of its own that no kernel answers for. Its MAC address is nobody's, so the
+namespace it sits in drops the frames it sees; the watched namespace gets a permanent neighbour
+entry. It never answers by itself: silence is a behaviour, too.
+"""
+
+import ctypes
+import json
+import random
+import select
+import socket
+import struct
+import time
+from collections import namedtuple
+
+from .lab import IPV4, endpoint, ipv6
+from .runner import Failure
+
+FLAGS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20}
+ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+SO_ATTACH_FILTER = 26
+MASK = 0xFFFFFFFF
+
+Segment = namedtuple("Segment", "source_port target_port seq ack flags window data")
+
+
+def flag_bits(text):
+    return sum(FLAGS[letter] for letter in text)
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def tcp_segment(source, target, seg, options=b"", corrupt=False):
+    """The TCP header and payload with their checksum; addresses are packed."""
+    words = 5 + len(options) // 4
+    header = struct.pack("!HHIIBBHHH", seg.source_port, seg.target_port, seg.seq & MASK,
+                         seg.ack & MASK, words << 4, flag_bits(seg.flags), seg.window, 0, 0)
+    body = header + options + seg.data
+    # IPv4 and IPv6 lay the pseudo header's length and protocol out differently (RFC 8200 §8.1)
+    tail = struct.pack("!BBH", 0, 6, len(body)) if len(source) == 4 else struct.pack(
+        "!II", len(body), 6)
+    pseudo = source + target + tail
+    total = checksum(pseudo + body) ^ (0x5555 if corrupt else 0)
+    return body[:16] + struct.pack("!H", total) + body[18:]
+
+
+def parse_tcp(data):
+    source, target, seq, ack, words, bits, window = struct.unpack("!HHIIBBH", data[:16])
+    flags = "".join(letter for letter, bit in FLAGS.items() if bits & bit)
+    return Segment(source, target, seq, ack, flags, window, data[(words >> 4) * 4:])
+
+
+class RawPeer:
+    """Address number HOST on the wire of SPACE's device, talking to the other namespace."""
+
+    def __init__(self, lab, kernel_space, family, host=10):
+        self.family = family
+        self.kernel_space = kernel_space
+        space = lab.other(kernel_space)
+        self.address = f"10.9.0.{host}" if family == IPV4 else ipv6(host)
+        self.kernel_address = lab.ip(kernel_space, family)
+        kind = socket.AF_INET if family == IPV4 else socket.AF_INET6
+        self._packed = socket.inet_pton(kind, self.address)
+        self._kernel_packed = socket.inet_pton(kind, self.kernel_address)
+        self.mac = bytes((2, 9, 0, family, 0, host))
+        kernel_device = lab.device(kernel_space)
+        kernel_space.run("ip", "neigh", "replace", self.address, "lladdr", self.mac.hex(":"),
+                         "dev", kernel_device, "nud", "permanent")
+        links = json.loads(kernel_space.run("ip", "-j", "link", "show", "dev", kernel_device))
+        self._kernel_mac = bytes.fromhex(links[0]["address"].replace(":", ""))
+        with space:
+            self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            self._sock.bind((lab.device(space), 3))
+        self._only_my_mac()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._waiting = []
+
+    def _only_my_mac(self):
+        # ld [2]; jeq #mac[2:], accept, drop: a busy veth must not fill this socket
+        mac = struct.unpack("!I", self.mac[2:])[0]
+        code = [(0x20, 0, 0, 2), (0x15, 0, 1, mac), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
+        program = b"".join(struct.pack("HBBI", *row) for row in code)
+        buffer = ctypes.create_string_buffer(program, len(program))
+        address = ctypes.addressof(buffer)
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                              struct.pack("HL", len(code), address))
+
+    def close(self):
+        self._sock.close()
+
+    def send(self, seg, options=b"", corrupt=False):
+        body = tcp_segment(self._packed, self._kernel_packed, seg, options, corrupt)
+        if self.family == IPV4:
+            header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body),
+                                 random.getrandbits(16), 0, 64, 6, 0, self._packed,
+                                 self._kernel_packed)
+            header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+        else:
+            header = struct.pack("!IHBB16s16s", 6 << 28, len(body), 6, 64, self._packed,
+                                 self._kernel_packed)
+        self._sock.send(self._kernel_mac + self.mac + struct.pack("!H", ETHERTYPES[self.family]) +
+                        header + body)
+
+    def _parse(self, frame):
+        if frame[:6] != self.mac or len(frame) < 54:
+            return None
+        if self.family == IPV4:
+            if frame[23] != 6:
+                return None
+            start, end = 14 + (frame[14] & 15) * 4, 14 + struct.unpack("!H", frame[16:18])[0]
+        else:
+            if frame[20] != 6:
+                return None
+            start, end = 54, 54 + struct.unpack("!H", frame[18:20])[0]
+        return parse_tcp(frame[start:end])
+
+    def receive(self, wanted, seconds):
+        """The first waiting or coming segment for which wanted(segment) is true, or None."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for at, seg in enumerate(self._waiting):
+                if wanted(seg):
+                    return self._waiting.pop(at)
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._sock], [], [], left)[0]:
+                return None
+            seg = self._parse(self._sock.recv(65536))
+            if seg:
+                self._waiting.append(seg)
+
+    def connection(self, my_port, kernel_port, seq=None):
+        return RawConnection(self, my_port, kernel_port, seq)
+
+
+class RawConnection:
+    """The bookkeeping of one connection; nothing is sent but what the test says."""
+
+    def __init__(self, peer, my_port, kernel_port, seq):
+        self.peer = peer
+        self.my_port, self.kernel_port = my_port, kernel_port
+        self.seq = random.getrandbits(31) if seq is None else seq  # next octet to send
+        self.ack = 0  # next octet expected
+        self.kernel_at = endpoint(peer.kernel_address, kernel_port)
+        self.me_at = endpoint(peer.address, my_port)
+
+    def send(self, flags, data=b"", seq=None, ack=None, window=64240, corrupt=False):
+        """Sends a segment; advances the sequence number unless SEQ overrides it."""
+        options = b"\x02\x04\x05\xb4" if "S" in flags else b""  # MSS 1460
+        at = self.seq if seq is None else seq
+        number = self.ack if ack is None else ack
+        seg = Segment(self.my_port, self.kernel_port, at, number if "A" in flags else 0, flags,
+                      window, data)
+        self.peer.send(seg, options, corrupt)
+        if seq is None:
+            self.seq = (self.seq + len(data) + ("S" in flags) + ("F" in flags)) & MASK
+
+    def _mine(self, seg):
+        return (seg.source_port, seg.target_port) == (self.kernel_port, self.my_port)
+
+    def expect(self, flags, seconds=5.0):
+        """Waits for a segment that has exactly FLAGS (PSH aside) and takes its octets in."""
+        bits = flag_bits(flags) & ~FLAGS["P"]
+        seg = self.peer.receive(
+            lambda seg: self._mine(seg) and flag_bits(seg.flags) & ~FLAGS["P"] == bits, seconds)
+        if seg is None:
+            others = [other.flags for other in self.peer._waiting if self._mine(other)]
+            raise Failure(f"raw peer {self.me_at}: no segment {flags} within {seconds:g} s, "
+                          f"but {others}")
+        self.take(seg)
+        return seg
+
+    def take(self, seg):
+        octets = len(seg.data) + ("S" in seg.flags) + ("F" in seg.flags)
+        if octets:
+            self.ack = (seg.seq + octets) & MASK
+        return seg
+
+    def quiet(self, seconds):
+        """True when the kernel sends nothing to this connection for that long."""
+        return self.peer.receive(self._mine, seconds) is None
+
+    def open(self):
+        """Active open up to ESTABLISHED."""
+        self.send("S")
+        self.expect("SA")
+        self.send("A")
+
+    def accept(self):
+        """Passive open up to ESTABLISHED: the kernel connects to us."""
+        self.expect("S")
+        self.send("SA")
+        self.expect("A")

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Cases, their verdict lines, and waiting for conditions."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+
+SKIP_ALL = 77  # the exit status that means "cannot be tried here"
+
+
+class Failure(Exception):
+    """An expectation did not hold; the text says which."""
+
+
+class Skip(Exception):
+    """The case cannot be tried here; the text says why."""
+
+
+_cases = []
+
+
+def case(name, *args):
+    """Registers a function as a case called NAME, called with ARGS. Stacks."""
+    def register(function):
+        _cases.append((name, function, args))
+        return function
+    return register
+
+
+def check(condition, why):
+    if not condition:
+        raise Failure(why)
+
+
+def check_equal(what, got, want):
+    if got != want:
+        raise Failure(f"{what}: {got!r}, expected {want!r}")
+
+
+def wait_until(condition, why, seconds=10.0, pause=0.02):
+    """Polls until condition() is true and returns its value. WHY may be a string or a callable."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            text = why() if callable(why) else why
+            raise Failure(f"after {seconds:g} s: {text}")
+        time.sleep(pause)
+
+
+def _one_line(error):
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _run(name, function, args):
+    try:
+        function(*args)
+    except Skip as why:
+        print(f"skip {name} {_one_line(why)}", flush=True)
+        return True
+    except Exception as error:  # a broken case must not hide the ones behind it
+        print(f"not ok {name} - {_one_line(error)}", flush=True)
+        if not isinstance(error, Failure):
+            traceback.print_exc()
+        return False
+    print(f"ok {name}", flush=True)
+    return True
+
+
+def _stop(number, _frame):
+    # Becomes an exception, so that every namespace and daemon is taken down on the way out.
+    raise SystemExit(128 + number)
+
+
+def main(argv=None):
+    """Runs the registered cases, or those whose name contains one of the arguments."""
+    wanted = (sys.argv if argv is None else argv)[1:]
+    if "--list" in wanted:
+        print("\n".join(name for name, _, _ in _cases))
+        return 0
+    if os.geteuid() != 0:
+        print("skip all needs root: it makes network namespaces and loads BPF programs")
+        return SKIP_ALL
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _stop)
+    failed = ran = 0
+    for name, function, args in _cases:
+        if wanted and not any(text in name for text in wanted):
+            continue
+        ran += 1
+        failed += not _run(name, function, args)
+    if not ran:
+        print("not ok all - no case has such a name")
+    return 1 if failed or not ran else 0
