@@ -15,7 +15,6 @@
 #define API_SCHEMA 1
 #define API_LIMIT_DEFAULT 1000
 #define API_LIMIT_MAX 10000
-#define API_LISTENERS_MAX 10000
 
 /* The instant an answer belongs to, on both clocks. */
 struct api_instant {

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What each path answers. */
+#include "export/answers.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "export/api.h"
+#include "export/metrics.h"
+#include "export/negotiate.h"
+#include "export/page.h"
+#include "util.h"
+
+#define CONTENT_PLAIN "text/plain; charset=utf-8"
+#define CONTENT_HTML "text/html; charset=utf-8"
+#define CONTENT_JSON "application/json"
+
+enum status {
+	STATUS_OK = 200,
+	STATUS_BAD_REQUEST = 400,
+	STATUS_FORBIDDEN = 403,
+	STATUS_NOT_FOUND = 404,
+	STATUS_INTERNAL = 500,
+	STATUS_UNAVAILABLE = 503,
+};
+
+/* ---- letters: each is freed by its release(), by whichever thread has it last ---- */
+
+struct snapshot_letter {
+	struct export_ops ops;
+	struct export_view *view;
+};
+
+struct list_letter {
+	struct export_ops ops;
+	struct api_instant at;
+	size_t cursor, max, count, total;
+	struct connection_report *reports; /* one of these two, room for max */
+	struct open_divergence *divergences;
+};
+
+struct ready_letter {
+	struct export_ops ops;
+	bool ready;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void run_snapshot(void *request)
+{
+	struct snapshot_letter *letter = request;
+
+	letter->view->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	letter->view->wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->ops.snapshot(letter->ops.context, letter->view);
+}
+
+static void release_snapshot(void *request)
+{
+	struct snapshot_letter *letter = request;
+
+	view_free(letter->view);
+	free(letter);
+}
+
+static void take_report(void *context, const struct connection_report *report)
+{
+	struct list_letter *letter = context;
+
+	if (letter->count < letter->max)
+		letter->reports[letter->count++] = *report;
+}
+
+static void run_list(void *request)
+{
+	struct list_letter *letter = request;
+
+	letter->at.mono_ns = clock_ns(CLOCK_MONOTONIC);
+	letter->at.wall_ns = clock_ns(CLOCK_REALTIME);
+	if (letter->reports)
+		letter->ops.list(letter->ops.context, &letter->cursor, letter->max, take_report,
+				 letter);
+	else
+		letter->total = letter->ops.divergences(letter->ops.context, letter->divergences,
+							letter->max, &letter->count);
+}
+
+static void release_list(void *request)
+{
+	struct list_letter *letter = request;
+
+	free(letter->reports);
+	free(letter->divergences);
+	free(letter);
+}
+
+static void run_ready(void *request)
+{
+	struct ready_letter *letter = request;
+
+	letter->ready = letter->ops.ready(letter->ops.context);
+}
+
+static int post(struct answers *answers, void (*run)(void *), void *letter, void (*release)(void *))
+{
+	return mailbox_call(answers->mailbox, run, letter, release, answers->settings.patience_ms);
+}
+
+/* ---- answers ---- */
+
+static void answer_text(struct answer *answer, enum status status, const char *text)
+{
+	answer->status = status;
+	answer->content_type = CONTENT_PLAIN;
+	text_string(&answer->body, text);
+}
+
+static void answer_error(struct answer *answer, enum status status, const char *text)
+{
+	answer->status = status;
+	answer->content_type = CONTENT_JSON;
+	api_error(text, &answer->body);
+}
+
+static void answer_busy(struct answers *answers, struct answer *answer)
+{
+	answers->refused++;
+	answer_text(answer, STATUS_UNAVAILABLE, "the data thread did not answer in time\n");
+}
+
+/* NULL: answered already. Else the caller releases it. */
+static struct snapshot_letter *take_snapshot(struct answers *answers, size_t listeners_max,
+					     struct answer *answer)
+{
+	uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+	struct snapshot_letter *letter = calloc(1, sizeof(*letter));
+	struct export_view *view;
+
+	if (!letter || !(letter->view = view_new(listeners_max))) {
+		free(letter);
+		answer_text(answer, STATUS_INTERNAL, "out of memory\n");
+		return NULL;
+	}
+	letter->ops = answers->ops;
+	if (post(answers, run_snapshot, letter, release_snapshot)) {
+		answer_busy(answers, answer);
+		return NULL;
+	}
+	view = letter->view;
+	view_complete(view);
+	view->build = &answers->settings.build;
+	view->drop_reason = answers->ops.drop_reason;
+	view->drop_reason_context = answers->ops.context;
+	view->http = (struct http_stats){ answers->requests, answers->refused, answers->forbidden };
+	/* Without /proc these stay 0, which is what can be said. */
+	process_read(&view->process);
+	view->collect_ns = clock_ns(CLOCK_MONOTONIC) - began_ns;
+	return letter;
+}
+
+static void answer_metrics(struct answers *answers, const struct question *question,
+			   struct answer *answer)
+{
+	enum expose_format format = negotiate_format(question->accept);
+	struct snapshot_letter *letter =
+		take_snapshot(answers, answers->settings.listeners_max, answer);
+
+	if (!letter)
+		return;
+	answer->content_type = expose_content_type(format);
+	metrics_render(letter->view, format, &answer->body);
+	release_snapshot(letter);
+}
+
+static void answer_page(struct answers *answers, const struct question *question,
+			struct answer *answer)
+{
+	(void)question;
+	answer->content_type = CONTENT_HTML;
+	page_render(&answers->settings.build, answers->settings.telemetry_path, &answer->body);
+}
+
+/* Healthy: the data loop turns. Ready: it has something to show, too. */
+static bool ask_ready(struct answers *answers, struct answer *answer, bool *ret_ready)
+{
+	struct ready_letter *letter = calloc(1, sizeof(*letter));
+
+	if (!letter) {
+		answer_text(answer, STATUS_INTERNAL, "out of memory\n");
+		return false;
+	}
+	letter->ops = answers->ops;
+	if (post(answers, run_ready, letter, free)) {
+		answer_busy(answers, answer);
+		return false;
+	}
+	*ret_ready = letter->ready;
+	free(letter);
+	return true;
+}
+
+static void answer_healthy(struct answers *answers, const struct question *question,
+			   struct answer *answer)
+{
+	bool ready;
+
+	(void)question;
+	if (ask_ready(answers, answer, &ready))
+		answer_text(answer, STATUS_OK, "healthy\n");
+}
+
+static void answer_ready(struct answers *answers, const struct question *question,
+			 struct answer *answer)
+{
+	bool ready;
+
+	(void)question;
+	if (!ask_ready(answers, answer, &ready))
+		return;
+	if (ready)
+		answer_text(answer, STATUS_OK, "ready\n");
+	else
+		answer_text(answer, STATUS_UNAVAILABLE, "not ready: still attaching\n");
+}
+
+static void answer_status(struct answers *answers, const struct question *question,
+			  struct answer *answer)
+{
+	struct snapshot_letter *letter = take_snapshot(answers, 0, answer);
+
+	(void)question;
+	if (!letter)
+		return;
+	api_status(letter->view, &answer->body);
+	release_snapshot(letter);
+}
+
+static void answer_listeners(struct answers *answers, const struct question *question,
+			     struct answer *answer)
+{
+	uint64_t limit = API_LIMIT_DEFAULT;
+	struct snapshot_letter *letter;
+
+	if (negotiate_number(question->limit, API_LIMIT_MAX, &limit)) {
+		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number up to 10000");
+		return;
+	}
+	letter = take_snapshot(answers, limit, answer);
+	if (!letter)
+		return;
+	api_listeners(letter->view, &answer->body);
+	release_snapshot(letter);
+}
+
+static void answer_connections(struct answers *answers, const struct question *question,
+			       struct answer *answer)
+{
+	uint64_t limit = API_LIMIT_DEFAULT, cursor = 0;
+	struct list_letter *letter;
+
+	if (negotiate_number(question->limit, API_LIMIT_MAX, &limit) || !limit) {
+		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number from 1 to 10000");
+		return;
+	}
+	if (negotiate_number(question->cursor, SIZE_MAX, &cursor)) {
+		answer_error(answer, STATUS_BAD_REQUEST, "cursor: the next_cursor of an answer");
+		return;
+	}
+	letter = calloc(1, sizeof(*letter));
+	if (!letter || !(letter->reports = calloc(limit, sizeof(*letter->reports)))) {
+		free(letter);
+		answer_error(answer, STATUS_INTERNAL, "out of memory");
+		return;
+	}
+	letter->ops = answers->ops;
+	letter->cursor = cursor;
+	letter->max = limit;
+	if (post(answers, run_list, letter, release_list)) {
+		answer_busy(answers, answer);
+		return;
+	}
+	api_connections(&letter->at, letter->reports, letter->count, letter->cursor, &answer->body);
+	release_list(letter);
+}
+
+static void answer_divergences(struct answers *answers, const struct question *question,
+			       struct answer *answer)
+{
+	struct list_letter *letter = calloc(1, sizeof(*letter));
+
+	(void)question;
+	if (!letter ||
+	    !(letter->divergences = calloc(EVENTS_OPEN_MAX, sizeof(*letter->divergences)))) {
+		free(letter);
+		answer_error(answer, STATUS_INTERNAL, "out of memory");
+		return;
+	}
+	letter->ops = answers->ops;
+	letter->max = EVENTS_OPEN_MAX;
+	if (post(answers, run_list, letter, release_list)) {
+		answer_busy(answers, answer);
+		return;
+	}
+	api_divergences(&letter->at, letter->divergences, letter->count, letter->total,
+			&answer->body);
+	release_list(letter);
+}
+
+/* ---- which path is what ---- */
+
+enum route_kind {
+	ROUTE_PUBLIC,  /* answered whatever else is going on */
+	ROUTE_COSTLY,  /* counts against --web.max-requests */
+	ROUTE_PRIVATE, /* costly, and names peers */
+};
+
+struct route {
+	const char *path;
+	enum route_kind kind;
+	void (*answer)(struct answers *answers, const struct question *question,
+		       struct answer *answer);
+};
+
+static const struct route metrics_route = { NULL, ROUTE_COSTLY, answer_metrics };
+
+static const struct route routes[] = {
+	{ "/", ROUTE_PUBLIC, answer_page },
+	{ "/-/healthy", ROUTE_PUBLIC, answer_healthy },
+	{ "/-/ready", ROUTE_PUBLIC, answer_ready },
+	{ "/api/v1/status", ROUTE_PRIVATE, answer_status },
+	{ "/api/v1/connections", ROUTE_PRIVATE, answer_connections },
+	{ "/api/v1/listeners", ROUTE_PRIVATE, answer_listeners },
+	{ "/api/v1/divergences", ROUTE_PRIVATE, answer_divergences },
+};
+
+static const struct route *find_route(const struct answers *answers, const char *path)
+{
+	if (!strcmp(path, answers->settings.telemetry_path))
+		return &metrics_route;
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+		if (!strcmp(path, routes[i].path))
+			return &routes[i];
+	return NULL;
+}
+
+static bool may_see_peers(const struct question *question)
+{
+	return question->is_unix ||
+	       (question->is_loopback && negotiate_is_local_host(question->host, question->port));
+}
+
+static bool has_room(struct answers *answers)
+{
+	uint32_t before = atomic_fetch_add(&answers->in_flight, 1);
+
+	if (!answers->settings.max_requests || before < answers->settings.max_requests)
+		return true;
+	atomic_fetch_sub(&answers->in_flight, 1);
+	return false;
+}
+
+void answers_done(struct answers *answers)
+{
+	atomic_fetch_sub(&answers->in_flight, 1);
+}
+
+void answer_question(struct answers *answers, const struct question *question, struct answer *ret)
+{
+	const struct route *route = find_route(answers, question->path);
+
+	*ret = (struct answer){ .status = STATUS_OK, .content_type = CONTENT_JSON };
+	answers->requests++;
+	if (!route) {
+		answer_text(ret, STATUS_NOT_FOUND, "not found\n");
+		return;
+	}
+	ret->is_private = route->kind == ROUTE_PRIVATE;
+	if (ret->is_private && !may_see_peers(question)) {
+		answers->forbidden++;
+		answer_error(ret, STATUS_FORBIDDEN,
+			     "connections are shown to this host only: use the Unix socket, "
+			     "or http://localhost");
+		return;
+	}
+	if (route->kind != ROUTE_PUBLIC) {
+		if (!has_room(answers)) {
+			answers->refused++;
+			answer_text(ret, STATUS_UNAVAILABLE, "too many requests at once\n");
+			return;
+		}
+		ret->is_counted = true;
+	}
+	route->answer(answers, question, ret);
+	if (ret->body.failed) {
+		text_free(&ret->body);
+		answer_text(ret, STATUS_INTERNAL, "out of memory\n");
+	}
+}
