@@ -35,7 +35,7 @@ struct replay {
 	bool connections;
 	struct slot current, ahead;
 	int err; /* of reading or writing */
-	uint64_t records, rejected, unasked;
+	uint64_t records, rejected;
 	struct text line;
 };
 
@@ -105,10 +105,6 @@ static void take_current(struct replay *replay)
 	replay->records++;
 	if (decode(replay->current.bytes, replay->current.size, &observation, &reason))
 		replay->rejected++;
-	else if (observation.type == REC_TICK)
-		tracker_advance(replay->tracker, observation.ts_ns);
-	else if (observation.type == REC_LOOK)
-		replay->unasked++; /* an answer to a question that was not asked this time */
 	else
 		tracker_observe(replay->tracker, &observation);
 }
@@ -153,11 +149,6 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 		log_err_ret(err, "replay of %s", path);
 	log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
 		 (unsigned long long)replay.rejected);
-	if (replay.unasked) {
-		log_warn("%llu looks in the log answer questions that were not asked now: it was "
-			 "recorded with other flags or another version",
-			 (unsigned long long)replay.unasked);
-	}
 out:
 	tracker_free(replay.tracker);
 	recordlog_free(replay.reader);
