@@ -4,7 +4,9 @@
 
 O ?= .output
 V ?= 0
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)

@@ -102,16 +102,15 @@ static bool has_btf(char *detail)
 
 static bool has_program_types(char *detail)
 {
-	bool tracing = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_TRACING, NULL) == 1;
 	bool tc = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 1;
 	bool ring = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) == 1;
 
-	if (tracing && tc && ring)
-		say(detail, "tracing and tc programs and ring buffers are allowed");
+	if (tc && ring)
+		say(detail, "tc programs and ring buffers are allowed");
 	else
-		say(detail, "not allowed:%s%s%s", tracing ? "" : " tracing programs",
-		    tc ? "" : " tc programs", ring ? "" : " ring buffers");
-	return tracing && tc && ring;
+		say(detail, "not allowed:%s%s", tc ? "" : " tc programs",
+		    ring ? "" : " ring buffers");
+	return tc && ring;
 }
 
 static bool has_xdp(char *detail)
