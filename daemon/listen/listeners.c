@@ -154,8 +154,12 @@ size_t listeners_count(const struct listeners *listeners)
 void listeners_each_key(const struct listeners *listeners,
 			void (*each)(void *context, const struct conn_key *key), void *context)
 {
-	for (size_t i = 0; i < listeners->count; i++)
-		each(context, &listeners->all[i].key);
+	/* The callback may make a listener known, and so move the array. */
+	for (size_t i = 0, count = listeners->count; i < count; i++) {
+		const struct conn_key key = listeners->all[i].key;
+
+		each(context, &key);
+	}
 }
 
 static void add_counters(struct listener_counters *sum, const struct listener_counters *more)

@@ -143,7 +143,9 @@ static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
 	enum fsm_state wire = conn_local_state(conn);
 
-	if (conn->kernel.state != KS_NONE && conn->flags & CONN_WIRE_SEEN && wire != FSM_CLOSED) {
+	/* "No socket" beside CLOSED is no testimony; a tracepoint that said CLOSE is. */
+	if (conn->kernel.state != KS_NONE && conn->flags & CONN_WIRE_SEEN &&
+	    (wire != FSM_CLOSED || conn->kernel.state == KS_CLOSE)) {
 		tracker->stats.comparisons++;
 		tracker->stats.comparisons_agreed++;
 		conn->compared |= (uint16_t)(1u << wire);

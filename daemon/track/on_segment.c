@@ -146,6 +146,7 @@ static bool is_copy(struct conn *conn, const struct observation *seen)
 	return false;
 }
 
+/* Before the reference runs: whether a SYN is the second one is told by what it knew so far. */
 static void weigh(struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
@@ -187,6 +188,7 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 	struct endpoint_facts facts = conn_facts(&seen->segment->snapshot);
 	bool sent = seen->sent;
 
+	weigh(conn, seen);
 	if (!sent && facts.known) {
 		dialogue_learn(&conn->talk, &facts, ret_steps);
 		tracker_take_steps(tracker, conn, ret_steps, seen->ts_ns);
@@ -217,7 +219,6 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 		conn = flowtable_at(tracker->table, handle);
 		run_reference(tracker, conn, observation, &steps);
 	}
-	weigh(conn, observation);
 	tracker_take_snapshot(tracker, conn, &observation->segment->snapshot, false);
 	tracker_take_steps(tracker, conn, &steps, observation->ts_ns);
 	note_ends(conn, observation, &steps);

@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The tracker on made-up records: whole lives, each divergence, each reason of "unobservable". */
+#include "track_records.h"
+
+#define S TCPF_SYN
+#define A TCPF_ACK
+#define F TCPF_FIN
+#define R TCPF_RST
+
+static const struct rec_snapshot idle_listener = { .cookie = 5,
+						    .state = KS_LISTEN,
+						    .bits = SNAP_LOOKED | SNAP_QUEUES,
+						    .queues = { .accept_limit = 16 } };
+
+static void open_server(struct bench *bench)
+{
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+}
+
+static void open_client(struct bench *bench)
+{
+	CHANGE(.from = KS_CLOSE, .to = KS_SYN_SENT, .bits = STATE_NO_TUPLE);
+	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
+	RECEIVED(.flags = S | A, .seq = 100, .ack = 501,
+		 .kernel = full(KS_SYN_SENT, 999, 500, 501));
+	CHANGE(.from = KS_SYN_SENT, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	SENT(.flags = A, .seq = 501, .ack = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+}
+
+static void assert_path(const uint8_t *path, uint8_t steps, const uint8_t *expected, size_t count)
+{
+	assert_int_equal(steps, count);
+	assert_memory_equal(path, expected, count);
+}
+
+#define ASSERT_PATH(path, steps, ...)                                                              \
+	do {                                                                                       \
+		const uint8_t expected[] = { __VA_ARGS__ };                                        \
+		assert_path(path, steps, expected, sizeof(expected));                              \
+	} while (0)
+
+/* Ended, observable, compared, and nothing reported but the end. */
+static const struct connection_report *assert_clean_end(struct bench *bench)
+{
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench_last(bench)->type, TRACK_CONNECTION);
+	assert_true(bench->reports[0].observable);
+	assert_int_equal(bench->reports[0].divergences, 0);
+	assert_int_equal(stats->entries, 0);
+	assert_int_equal(stats->compared_in_two, 1);
+	for (int view = 0; view < VIEW_NR; view++)
+		for (int state = 0; state < FSM_NR_STATES; state++)
+			assert_int_equal(stats->connections[view][state], 0);
+	return &bench->reports[0];
+}
+
+/* Table C seen from the client's side, B from the server's: the remote end closes first. */
+static void server_life(void **state)
+{
+	struct bench *bench = *state;
+	const struct connection_report *report;
+
+	open_server(bench);
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 501,
+		 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 501, .snd_nxt = 501);
+	SENT(.flags = A, .seq = 501, .ack = 102, .kernel = full(KS_CLOSE_WAIT, 102, 501, 501));
+	CHANGE(.from = KS_CLOSE_WAIT, .to = KS_LAST_ACK, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 501, .snd_nxt = 501);
+	SENT(.flags = F | A, .seq = 501, .ack = 102, .kernel = full(KS_LAST_ACK, 102, 501, 501));
+	RECEIVED(.flags = A, .seq = 102, .ack = 502, .kernel = full(KS_LAST_ACK, 102, 501, 502));
+	CHANGE(.from = KS_LAST_ACK, .to = KS_CLOSE, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 502, .snd_nxt = 502);
+
+	report = assert_clean_end(bench);
+	assert_int_equal(report->role, ROLE_SERVER);
+	assert_int_equal(report->end, END_REMOTE_CLOSE);
+	ASSERT_PATH(report->local_path, report->local_steps, FSM_SYN_RECEIVED, FSM_ESTABLISHED,
+		    FSM_CLOSE_WAIT, FSM_LAST_ACK, FSM_CLOSED);
+	ASSERT_PATH(report->remote_path, report->remote_steps, FSM_SYN_SENT, FSM_ESTABLISHED,
+		    FSM_FIN_WAIT_1, FSM_FIN_WAIT_2, FSM_TIME_WAIT);
+	ASSERT_PATH(report->kernel_path, report->kernel_steps, KS_NEW_SYN_RECV, KS_ESTABLISHED,
+		    KS_CLOSE_WAIT, KS_LAST_ACK, KS_CLOSE);
+	assert_int_equal(tracker_stats(bench->tracker)->opened[ROLE_SERVER], 1);
+}
+
+static void client_life_through_time_wait(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+	const struct connection_report *report;
+
+	open_client(bench);
+	assert_int_equal(stats->opened[ROLE_CLIENT], 1);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_FIN_WAIT1, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	SENT(.flags = F | A, .seq = 501, .ack = 101, .kernel = full(KS_FIN_WAIT1, 101, 501, 501));
+	RECEIVED(.flags = A, .seq = 101, .ack = 502, .kernel = full(KS_FIN_WAIT1, 101, 501, 502));
+	CHANGE(.from = KS_FIN_WAIT1, .to = KS_FIN_WAIT2, .bits = STATE_DEAD, .rcv_nxt = 101,
+	       .snd_una = 502, .snd_nxt = 502);
+	CHANGE(.from = KS_FIN_WAIT2, .to = KS_CLOSE, .bits = STATE_DEAD, .rcv_nxt = 101,
+	       .snd_una = 502, .snd_nxt = 502);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_FIN_WAIT_2], 1);
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 502,
+		 .kernel = minisocket(KS_FIN_WAIT2, 101, 502));
+	SENT(.flags = A, .seq = 502, .ack = 102, .kernel = minisocket(KS_TIME_WAIT, 102, 502));
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_TIME_WAIT], 1);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_TIME_WAIT], 1);
+
+	bench->kernel = minisocket(KS_TIME_WAIT, 102, 502);
+	bench_wait(bench, 59 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 0);
+	bench_wait(bench, 2 * NS_PER_SEC);
+	/* The reference's 2 MSL are over; the minisocket is still there, and so is the entry. */
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_TIME_WAIT], 0);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_TIME_WAIT], 1);
+	bench->kernel = nothing();
+	bench_wait(bench, 2 * NS_PER_SEC);
+
+	report = assert_clean_end(bench);
+	assert_int_equal(report->role, ROLE_CLIENT);
+	assert_int_equal(report->end, END_LOCAL_CLOSE);
+	ASSERT_PATH(report->local_path, report->local_steps, FSM_SYN_SENT, FSM_ESTABLISHED,
+		    FSM_FIN_WAIT_1, FSM_FIN_WAIT_2, FSM_TIME_WAIT, FSM_CLOSED);
+	ASSERT_PATH(report->kernel_path, report->kernel_steps, KS_SYN_SENT, KS_ESTABLISHED,
+		    KS_FIN_WAIT1, KS_FIN_WAIT2, KS_TIME_WAIT, KS_CLOSE);
+}
+
+static void refused_connect(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
+	RECEIVED(.flags = R | A, .seq = 0, .ack = 501, .kernel = full(KS_SYN_SENT, 0, 500, 501));
+	CHANGE(.from = KS_SYN_SENT, .to = KS_CLOSE, .error = ECONNREFUSED);
+	assert_clean_end(bench);
+	assert_int_equal(bench->reports[0].end, END_REFUSED);
+	assert_int_equal(stats->connect_failures[CONNECT_REFUSED], 1);
+	assert_int_equal(stats->closed[ROLE_CLIENT][END_REFUSED], 1);
+}
+
+static void connect_timeout_is_no_divergence(void **state)
+{
+	struct bench *bench = *state;
+
+	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
+	bench->kernel = full(KS_SYN_SENT, 0, 500, 501);
+	bench_wait(bench, 3 * NS_PER_SEC);
+	CHANGE(.from = KS_SYN_SENT, .to = KS_CLOSE, .error = ETIMEDOUT);
+	bench->kernel = nothing();
+	bench_wait(bench, NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench_last(bench)->type, TRACK_CONNECTION);
+	assert_int_equal(bench->reports[0].end, END_HANDSHAKE_TIMEOUT);
+	assert_true(bench->reports[0].observable);
+}
+
+static void reset_by_linger(void **state)
+{
+	struct bench *bench = *state;
+
+	open_server(bench);
+	/* The event comes before the RST leaves (KERNEL.md §1.3). */
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	assert_int_equal(bench->nr_events, 0);
+	SENT(.flags = R | A, .seq = 501, .ack = 101, .kernel = { .state = KS_CLOSE, .cookie = 77 });
+	assert_clean_end(bench);
+	assert_int_equal(bench->reports[0].end, END_LOCAL_RESET);
+}
+
+static void assert_opened(struct bench *bench, enum divergence_kind kind, const char *reason)
+{
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->events[0].type, TRACK_DIVERGENCE_OPEN);
+	assert_int_equal(bench->events[0].kind, kind);
+	if (reason)
+		assert_string_equal(bench->events[0].reason, reason);
+	else
+		assert_null(bench->events[0].reason);
+	assert_int_equal(tracker_stats(bench->tracker)->divergences_open[kind], 1);
+}
+
+static void accept_queue_overflow(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101, .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 1, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501, .kernel = queues(KS_NEW_SYN_RECV, 0, 2, 1, 1));
+	assert_int_equal(bench->nr_events, 0);
+	bench->kernel = queues(KS_NEW_SYN_RECV, SNAP_ACKED, 2, 1, 1);
+	bench_wait(bench, 200 * NS_PER_MS);
+	assert_int_equal(bench->nr_events, 0);
+	bench_wait(bench, 100 * NS_PER_MS);
+	assert_opened(bench, DIVERGENCE_ACCEPT_QUEUE_OVERFLOW, "accept_queue_full");
+
+	/* accept() makes room, the peer's next segment makes the child. */
+	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	assert_int_equal(bench->nr_events, 2);
+	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
+	assert_int_equal(tracker_stats(bench->tracker)
+				 ->divergences_open[DIVERGENCE_ACCEPT_QUEUE_OVERFLOW],
+			 0);
+}
+
+static void refused_final_ack_expires(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101, .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 1, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501, .kernel = queues(KS_NEW_SYN_RECV, 0, 2, 1, 1));
+	bench->kernel = queues(KS_NEW_SYN_RECV, SNAP_ACKED, 2, 1, 1);
+	bench_wait(bench, NS_PER_SEC);
+	bench->kernel = queues(KS_LISTEN, 0, 2, 1, 0);
+	bench_wait(bench, 20 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 3);
+	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
+	assert_int_equal(bench->reports[2].end, END_HANDSHAKE_TIMEOUT);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void syn_dropped_by_accept_queue(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = queues(KS_LISTEN, 0, 2, 1, 0));
+	bench->kernel = queues(KS_LISTEN, 0, 2, 1, 0);
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_opened(bench, DIVERGENCE_SYN_DROPPED, "accept_queue_full");
+	bench_wait(bench, 600 * NS_PER_MS);
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 1, 1));
+	assert_int_equal(bench->nr_events, 2);
+	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
+}
+
+/* With no queue to blame one silence is not enough. */
+static void one_silent_syn_is_no_divergence(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 900 * NS_PER_MS);
+	assert_int_equal(bench->nr_events, 0);
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	bench_wait(bench, 4 * NS_PER_SEC);
+	assert_opened(bench, DIVERGENCE_SYN_DROPPED, "unknown");
+	bench_wait(bench, 70 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 3);
+	assert_int_equal(bench_last(bench)->connection->end, END_HANDSHAKE_TIMEOUT);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void drop(struct bench *bench, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	uint64_t space[32] = { 0 };
+	struct rec_drop *rec = (struct rec_drop *)space;
+
+	bench->now_ns += 3000;
+	rec->hdr = bench_header(bench, REC_DROP, false);
+	rec->local_port = bench->local_port;
+	rec->remote_port = bench->remote_port;
+	rec->reason = 8;
+	rec->seq = seq;
+	rec->ack = ack;
+	rec->tcp_flags = flags;
+	put_addresses(rec->addresses);
+	bench_feed(bench, rec, REC_SIZE_V4(rec_drop));
+}
+
+static void filtered_syn(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	drop(bench, S, 100, 0);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_opened(bench, DIVERGENCE_SEGMENT_FILTERED, "NETFILTER_DROP");
+}
+
+static void filtered_final_ack(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	drop(bench, A, 101, 501);
+	bench->kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1);
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_opened(bench, DIVERGENCE_SEGMENT_FILTERED, "NETFILTER_DROP");
+}
+
+/* TCP's own drops explain nothing: the reference judges those segments itself. */
+static void drops_inside_tcp_are_not_filters(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->drop_reason = "TCP_OLD_DATA";
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	drop(bench, S, 100, 0);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 900 * NS_PER_MS);
+	assert_int_equal(bench->nr_events, 0);
+}
+
+static void silent_close(void **state)
+{
+	struct bench *bench = *state;
+
+	open_server(bench);
+	bench_wait(bench, NS_PER_SEC);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .error = ETIMEDOUT, .rcv_nxt = 101,
+	       .snd_una = 501, .snd_nxt = 601);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_int_equal(bench->nr_events, 3);
+	assert_int_equal(bench->events[0].type, TRACK_DIVERGENCE_OPEN);
+	assert_int_equal(bench->events[0].kind, DIVERGENCE_SILENT_CLOSE);
+	assert_string_equal(bench->events[0].reason, "timeout");
+	assert_int_equal(bench->reports[2].end, END_TIMEOUT);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void cookie_is_expected(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101, .kernel = nothing());
+	assert_opened(bench, DIVERGENCE_COOKIE_STATELESS, NULL);
+	assert_int_equal(divergence_class(DIVERGENCE_COOKIE_STATELESS), CLASS_EXPECTED);
+	RECEIVED(.flags = A, .seq = 101, .ack = 501, .kernel = idle_listener);
+	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	assert_int_equal(bench->nr_events, 2);
+	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
+}
+
+static void deferred_accept_is_expected(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, SNAP_DEFER, 0, 16, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, SNAP_DEFER, 0, 16, 1));
+	bench->kernel = queues(KS_NEW_SYN_RECV, SNAP_DEFER | SNAP_ACKED, 0, 16, 1);
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_opened(bench, DIVERGENCE_DEFERRED_ACCEPT, NULL);
+}
+
+/* A socket whose owner holds its lock lags for as long as it likes: no verdict. */
+static void owned_socket_is_waited_for(void **state)
+{
+	struct bench *bench = *state;
+
+	open_server(bench);
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 501,
+		 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	bench->kernel = full(KS_ESTABLISHED, 101, 501, 501);
+	bench->kernel.bits |= SNAP_OWNED;
+	bench_wait(bench, 60 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 0);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 1);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 501, .snd_nxt = 501);
+	bench_wait(bench, NS_PER_SEC);
+	assert_int_equal(tracker_stats(bench->tracker)->unobservable[UNOBSERVABLE_UNEXPLAINED], 0);
+	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_KERNEL][FSM_CLOSE_WAIT],
+			 1);
+}
+
+/* A request that died of RST has no tracepoint: a look finds out. */
+static void embryonic_reset(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	RECEIVED(.flags = R, .seq = 101, .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	bench->kernel = idle_listener;
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].end, END_REMOTE_RESET);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void handshake_that_nobody_completes(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	bench->kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1);
+	bench_wait(bench, 10 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 0);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 40 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].end, END_HANDSHAKE_TIMEOUT);
+	assert_true(bench->reports[0].observable);
+}
+
+static void untapped(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	CHANGE(.from = KS_SYN_SENT, .to = KS_ESTABLISHED);
+	assert_int_equal(stats->opened[ROLE_CLIENT], 1);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_ESTABLISHED], 1);
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 0);
+	bench_wait(bench, NS_PER_SEC);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .error = ETIMEDOUT);
+	assert_int_equal(bench->nr_events, 1);
+	assert_false(bench->reports[0].observable);
+	assert_int_equal(bench->reports[0].why, UNOBSERVABLE_UNTAPPED);
+	assert_int_equal(stats->unobservable[UNOBSERVABLE_UNTAPPED], 1);
+	assert_int_equal(stats->divergences[DIVERGENCE_SILENT_CLOSE], 0);
+}
+
+static void adopted_in_mid_life(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = F | A, .seq = 9000, .ack = 4000,
+		 .kernel = full(KS_ESTABLISHED, 9000, 4000, 4000));
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .bits = STATE_DONE, .rcv_nxt = 9001,
+	       .snd_una = 4000, .snd_nxt = 4000);
+	CHANGE(.from = KS_CLOSE_WAIT, .to = KS_LAST_ACK, .bits = STATE_DONE, .rcv_nxt = 9001,
+	       .snd_una = 4000, .snd_nxt = 4000);
+	SENT(.flags = F | A, .seq = 4000, .ack = 9001,
+	     .kernel = full(KS_LAST_ACK, 9001, 4000, 4000));
+	RECEIVED(.flags = A, .seq = 9001, .ack = 4001,
+		 .kernel = full(KS_LAST_ACK, 9001, 4000, 4001));
+	CHANGE(.from = KS_LAST_ACK, .to = KS_CLOSE, .bits = STATE_DONE, .rcv_nxt = 9001,
+	       .snd_una = 4001, .snd_nxt = 4001);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].why, UNOBSERVABLE_ADOPTED);
+	assert_int_equal(bench->reports[0].end, END_REMOTE_CLOSE);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void loss(struct bench *bench)
+{
+	struct rec_loss rec = { .hdr = bench_header(bench, REC_LOSS, false), .lost = 3 };
+
+	bench_feed(bench, &rec, sizeof(rec));
+}
+
+static void sweep(struct bench *bench, enum sweep_phase phase)
+{
+	struct rec_sweep rec = { .hdr = bench_header(bench, REC_SWEEP, false), .phase = phase };
+
+	bench->now_ns += 1000;
+	rec.hdr.ts_ns = bench->now_ns;
+	bench_feed(bench, &rec, sizeof(rec));
+}
+
+static void swept_socket(struct bench *bench, struct rec_snapshot snapshot)
+{
+	struct rec_socket rec = { .hdr = bench_header(bench, REC_SOCKET, false),
+				  .snapshot = snapshot,
+				  .local_port = bench->local_port,
+				  .remote_port = bench->remote_port };
+
+	bench->now_ns += 1000;
+	rec.hdr.ts_ns = bench->now_ns;
+	rec.local_address[10] = rec.local_address[11] = 0xff;
+	rec.remote_address[10] = rec.remote_address[11] = 0xff;
+	memcpy(&rec.local_address[12], (uint8_t[]){ 10, 0, 0, 1 }, 4);
+	memcpy(&rec.remote_address[12], (uint8_t[]){ 10, 0, 0, 2 }, 4);
+	bench_feed(bench, &rec, sizeof(rec));
+}
+
+/* Records were lost: no verdict until the sweep, which the reference then starts from. */
+static void loss_is_never_a_divergence(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	open_server(bench);
+	loss(bench);
+	/* The FIN and its answer were among what was lost; then the kernel gives up. */
+	CHANGE(.from = KS_CLOSE_WAIT, .to = KS_CLOSE, .error = ETIMEDOUT, .rcv_nxt = 102,
+	       .snd_una = 501, .snd_nxt = 601);
+	bench->kernel = idle_listener;
+	bench_wait(bench, 2 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 0);
+	sweep(bench, SWEEP_BEGIN);
+	sweep(bench, SWEEP_END);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].why, UNOBSERVABLE_LOSS);
+	assert_int_equal(stats->divergences[DIVERGENCE_SILENT_CLOSE], 0);
+	assert_int_equal(stats->entries, 0);
+}
+
+static void sweep_puts_both_views_right(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	open_server(bench);
+	loss(bench);
+	sweep(bench, SWEEP_BEGIN);
+	swept_socket(bench, full(KS_CLOSE_WAIT, 102, 501, 501));
+	sweep(bench, SWEEP_END);
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_CLOSE_WAIT], 1);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_CLOSE_WAIT], 1);
+	assert_int_equal(bench->nr_events, 0);
+}
+
+static void seeds_are_shown(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	sweep(bench, SWEEP_BEGIN);
+	swept_socket(bench, full(KS_ESTABLISHED, 1, 1, 1));
+	sweep(bench, SWEEP_END);
+	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_ESTABLISHED], 1);
+	assert_int_equal(stats->entries, 1);
+}
+
+static void syn_over_time_wait_is_a_new_life(void **state)
+{
+	struct bench *bench = *state;
+
+	open_client(bench);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_FIN_WAIT1, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	SENT(.flags = F | A, .seq = 501, .ack = 101, .kernel = full(KS_FIN_WAIT1, 101, 501, 501));
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 502,
+		 .kernel = full(KS_FIN_WAIT1, 101, 501, 502));
+	CHANGE(.from = KS_FIN_WAIT1, .to = KS_FIN_WAIT2, .rcv_nxt = 101, .snd_una = 502,
+	       .snd_nxt = 502);
+	SENT(.flags = A, .seq = 502, .ack = 102, .kernel = full(KS_FIN_WAIT2, 102, 502, 502));
+	CHANGE(.from = KS_FIN_WAIT2, .to = KS_CLOSE, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 502, .snd_nxt = 502);
+	/* tcp_tw_reuse: the same tuple, another socket. */
+	SENT(.flags = S, .seq = 70000,
+	     .kernel = { .cookie = 78, .state = KS_SYN_SENT, .bits = SNAP_LOOKED });
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].end, END_LOCAL_CLOSE);
+	assert_true(bench->reports[0].observable);
+	assert_int_equal(tracker_stats(bench->tracker)->opened[ROLE_CLIENT], 2);
+	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_WIRE][FSM_SYN_SENT], 1);
+}
+
+static void copy_on_a_second_interface_is_counted_once(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	bench->ifindex = 3;
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	bench->ifindex = 2;
+	bench->kernel = idle_listener;
+	bench_wait(bench, 5 * NS_PER_SEC);
+	/* A copy is no retransmission: one silence stays one. */
+	assert_int_equal(stats->divergences[DIVERGENCE_SYN_DROPPED], 0);
+}
+
+static void stray_segments_begin_nothing(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = A, .seq = 1, .ack = 2, .kernel = nothing());
+	RECEIVED(.flags = S, .seq = 1, .kernel = nothing());
+	RECEIVED(.flags = R, .seq = 1, .kernel = idle_listener);
+	SENT(.flags = R | A, .seq = 0, .ack = 2, .kernel = nothing());
+	assert_int_equal(tracker_stats(bench->tracker)->stray_segments, 4);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+static void full_table_gives_up_half_open_first(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	open_server(bench);
+	for (uint16_t port = 1; port <= 4; port++) {
+		bench->remote_port = port;
+		RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	}
+	assert_int_equal(stats->entries, 4);
+	assert_int_equal(stats->evictions, 1);
+	assert_int_equal(stats->unobservable[UNOBSERVABLE_EVICTED], 1);
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 1);
+}
+
+static int setup(void **state)
+{
+	static struct bench bench;
+
+	bench_start(&bench, 1024);
+	*state = &bench;
+	return 0;
+}
+
+static int setup_small(void **state)
+{
+	static struct bench bench;
+
+	bench_start(&bench, 4);
+	*state = &bench;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	bench_stop(*state);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(server_life),
+		TEST(client_life_through_time_wait),
+		TEST(refused_connect),
+		TEST(connect_timeout_is_no_divergence),
+		TEST(reset_by_linger),
+		TEST(accept_queue_overflow),
+		TEST(refused_final_ack_expires),
+		TEST(syn_dropped_by_accept_queue),
+		TEST(one_silent_syn_is_no_divergence),
+		TEST(filtered_syn),
+		TEST(filtered_final_ack),
+		TEST(drops_inside_tcp_are_not_filters),
+		TEST(silent_close),
+		TEST(cookie_is_expected),
+		TEST(deferred_accept_is_expected),
+		TEST(owned_socket_is_waited_for),
+		TEST(embryonic_reset),
+		TEST(handshake_that_nobody_completes),
+		TEST(untapped),
+		TEST(adopted_in_mid_life),
+		TEST(loss_is_never_a_divergence),
+		TEST(sweep_puts_both_views_right),
+		TEST(seeds_are_shown),
+		TEST(syn_over_time_wait_is_a_new_life),
+		TEST(copy_on_a_second_interface_is_counted_once),
+		TEST(stray_segments_begin_nothing),
+		cmocka_unit_test_setup_teardown(full_table_gives_up_half_open_first, setup_small,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
