@@ -14,6 +14,7 @@
 #include "capture/loader.h"
 #include "capture/merge.h"
 #include "capture/sweep.h"
+#include "config.h"
 #include "log.h"
 #include "util.h"
 
