@@ -60,6 +60,8 @@ void classify_sent(const struct tcp_endpoint *end, const struct tcp_segment *seg
 		   struct event_list *ret)
 {
 	bool fin = seg->flags & TCPF_FIN, fin_sent = end->flags & EP_FIN_SENT;
+	bool crossed = end->state == FSM_CLOSE_WAIT && (end->flags & EP_FIN_RECEIVED) &&
+		       (seg->flags & TCPF_ACK) && seq_le(seg->ack, end->rcv_fin);
 
 	ret->count = 0;
 	if (seg->flags & TCPF_RST) {
@@ -73,12 +75,12 @@ void classify_sent(const struct tcp_endpoint *end, const struct tcp_segment *seg
 			say(ret, EV_SEND_FIN);
 		return;
 	}
-	if (fin_sent && seq_gt(segment_end(seg), end->snd_fin + (fin ? 1 : 0)))
+	if (fin_sent && (fin || seg->len) && seq_gt(segment_fin(seg), end->snd_fin))
 		say(ret, EV_SEND_PAST_FIN);
 	else if (fin && (fin_sent || fsm_has_sent_fin(end->state)))
 		say(ret, EV_SEND_FIN_AGAIN);
 	else if (fin)
-		say(ret, EV_SEND_FIN);
+		say(ret, crossed ? EV_SEND_FIN_CROSSED : EV_SEND_FIN);
 	else
 		say(ret, EV_SEND_ACK);
 }

@@ -114,14 +114,14 @@ static void deliver_fin(struct tcp_dialogue *talk, struct dialogue_steps *steps)
 	endpoint_receive(&talk->remote, &seg, &steps->remote);
 }
 
-/* The segment acknowledges a SYN or FIN of the remote's that was still waiting for that. */
+/* The segment is the first to acknowledge the remote's SYN, or its FIN, while ours may be away. */
 static bool acks_remote(const struct tcp_endpoint *remote, const struct tcp_segment *seg)
 {
 	if (!(seg->flags & TCPF_ACK))
 		return false;
 	if (remote->state == FSM_SYN_SENT)
 		return true;
-	return (remote->flags & EP_FIN_SENT) && seg->ack == remote->snd_fin + 1;
+	return remote->state == FSM_FIN_WAIT_1 && seg->ack == remote->snd_fin + 1;
 }
 
 static void launch_syn(struct tcp_dialogue *talk, const struct tcp_segment *seg,
@@ -161,7 +161,8 @@ void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		/* The FINs crossed: ours gets there before the ACK of the other. */
 		if (acks_remote(&talk->remote, seg))
 			deliver_fin(talk, steps);
-		now.flags &= ~TCPF_FIN;
+		if (!has_taken_fin(&talk->remote))
+			now.flags &= ~TCPF_FIN; /* it waits for the remote's ACK */
 		endpoint_receive(&talk->remote, &now, &steps->remote);
 	}
 	if ((talk->local.flags & EP_FIN_SENT) && (seg->flags & TCPF_FIN) &&

@@ -182,6 +182,7 @@ static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 	case EV_SEND_REFUSAL:
 		return;
 	case EV_SEND_FIN:
+	case EV_SEND_FIN_CROSSED:
 	case EV_SEND_FIN_AGAIN:
 		end->snd_fin = segment_fin(seg);
 		end->flags |= EP_FIN_SENT;

@@ -136,6 +136,11 @@ const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR] = {
 	ALIKE(FSM_CLOSE_WAIT),
 	[EV_SEND_SYN]          = { FSM_CLOSE_WAIT,   V_RESTART,   AN_NEW_LIFE },
 	[EV_SEND_FIN]          = { FSM_LAST_ACK,     V_OK },
+	/*
+	 * Our FIN does not acknowledge theirs, so it left first: FIN_WAIT_1, and the FIN that the
+	 * tap saw before it came in later. A tap runs ahead of the stack.
+	 */
+	[EV_SEND_FIN_CROSSED]  = { FSM_CLOSING,      V_OK },
 	[EV_RCV_RST]           = { FSM_CLOSED,       V_OK },
 	[EV_RCV_TEXT]          = { FSM_CLOSE_WAIT,   V_IGNORE,    AN_RECEIVED_PAST_FIN },
 	[EV_RCV_FIN_AGAIN]     = { FSM_CLOSE_WAIT,   V_ACK },

@@ -44,6 +44,7 @@ enum fsm_state {
 	X(SEND_SYNACK)	     /* the passive OPEN's answer */                                       \
 	X(SEND_ACK)	     /* an ACK, with or without text */                                    \
 	X(SEND_FIN)	     /* CLOSE */                                                           \
+	X(SEND_FIN_CROSSED)  /* CLOSE, called before the FIN that is here was taken in */          \
 	X(SEND_FIN_AGAIN)    /* retransmission of our FIN */                                       \
 	X(SEND_PAST_FIN)     /* text, or another FIN, beyond our FIN */                            \
 	X(SEND_RST)	     /* ABORT */                                                           \
