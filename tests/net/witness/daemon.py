@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 
+from .lab import attached
 from .runner import Failure, check, check_equal, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
@@ -86,8 +87,6 @@ class Daemon:
     clean exit with nothing left attached, unless an exception is on its way."""
 
     def __init__(self, space, *flags, device=None, mode=None, connections=True, wait=True):
-        from .lab import attached
-        self._attached = attached
         self.space = space
         self.directory = tempfile.mkdtemp(prefix="tcpwitness-net-")
         self.events_path = os.path.join(self.directory, "events")
@@ -106,7 +105,6 @@ class Daemon:
                                             stderr=log, stdin=subprocess.DEVNULL)
         self.events = []
         self._offset = 0
-        self._web = None
         if wait:
             try:
                 wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}", 30)
@@ -140,8 +138,6 @@ class Daemon:
 
     def stop(self):
         """SIGTERM; exit status 0, everything detached."""
-        if self._web:
-            self._web.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -149,8 +145,8 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise Failure(f"SIGTERM did not end the daemon: {self.log()[-300:]}") from None
         check(status == 0, f"exit status {status} after SIGTERM: {self.log()[-600:]}")
-        wait_until(lambda: not self._attached(self.space),
-                   lambda: f"left attached: {self._attached(self.space)}", 5)
+        wait_until(lambda: not attached(self.space),
+                   lambda: f"left attached: {attached(self.space)}", 5)
 
     def kill(self):
         if self.process.poll() is None:
@@ -160,39 +156,28 @@ class Daemon:
 
     # -- HTTP
 
-    def web(self, path, method="GET", headers=None):
-        """(status, headers, body text) over loopback of the daemon's namespace."""
-        # One connection for life: a scrape must not add connections to what it measures.
-        for attempt in (0, 1):
-            if self._web is None:
-                self._web = _SpaceConnection(self.space, WEB_PORT)
-            try:
-                self._web.request(method, path, headers=headers or {})
-                answer = self._web.getresponse()
-                return answer.status, dict(answer.getheaders()), answer.read().decode()
-            except (http.client.HTTPException, OSError):
-                self._web.close()
-                self._web = None
-                if attempt:
-                    raise
-        return None
-
-    def metrics(self):
-        status, _, text = self.web("/metrics")
-        check_equal("GET /metrics", status, 200)
-        return Metrics(text)
-
-    def api(self, what):
-        """GET /api/v1/WHAT over the Unix socket, decoded."""
-        connection = _UnixConnection(self.socket_path)
+    def web(self, path, method="GET", headers=None, over_tcp=False):
+        """(status, headers, body). By the Unix socket, which answers the same as the TCP port:
+        asking must not add TCP connections to what is measured."""
+        connection = (_SpaceConnection(self.space, WEB_PORT) if over_tcp
+                      else _UnixConnection(self.socket_path))
         try:
-            connection.request("GET", f"/api/v1/{what}")
+            connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
-            body = answer.read().decode()
-            check_equal(f"GET /api/v1/{what}", answer.status, 200)
-            return json.loads(body)
+            return answer.status, dict(answer.getheaders()), answer.read()
         finally:
             connection.close()
+
+    def get(self, path, **options):
+        status, _, body = self.web(path, **options)
+        check_equal(f"GET {path}", status, 200)
+        return body.decode()
+
+    def metrics(self, over_tcp=False):
+        return Metrics(self.get("/metrics", over_tcp=over_tcp))
+
+    def api(self, what):
+        return json.loads(self.get(f"/api/v1/{what}"))
 
     def connections(self):
         """The live connections, by (local, remote)."""

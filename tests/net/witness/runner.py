@@ -77,9 +77,10 @@ def _stop(number, _frame):
     raise SystemExit(128 + number)
 
 
-def main(argv=None):
-    """Runs the registered cases, or those whose name contains one of the arguments."""
-    wanted = (sys.argv if argv is None else argv)[1:]
+def main(setup=None):
+    """Runs the registered cases, or those whose name contains one of the arguments. SETUP is a
+    context manager that all cases share: they get what it yields as their first argument."""
+    wanted = sys.argv[1:]
     if "--list" in wanted:
         print("\n".join(name for name, _, _ in _cases))
         return 0
@@ -88,12 +89,17 @@ def main(argv=None):
         return SKIP_ALL
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    failed = ran = 0
-    for name, function, args in _cases:
-        if wanted and not any(text in name for text in wanted):
-            continue
-        ran += 1
-        failed += not _run(name, function, args)
-    if not ran:
+    chosen = [row for row in _cases if not wanted or any(text in row[0] for text in wanted)]
+    if not chosen:
         print("not ok all - no case has such a name")
-    return 1 if failed or not ran else 0
+        return 1
+    if setup is None:
+        return int(not all([_run(*row) for row in chosen]))
+    good = False
+
+    def shared():
+        nonlocal good
+        with setup() as world:
+            good = all([_run(name, function, (world, *args)) for name, function, args in chosen])
+    # the verdict of SETUP itself: did it come up, did it go down cleanly
+    return int(not (_run("setup and teardown", shared, ()) and good))
