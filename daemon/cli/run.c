@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: `tcpwitness run`, the daemon
+ *
+ * One thread owns capture, tracker, listeners and event log and turns this loop: wait, drain the
+ * rings, feed what they held, let time pass, answer letters. It sleeps long when nothing comes
+ * and is woken early when a ring is half full. The HTTP server has a thread of its own and asks
+ * through the mailbox (export/answers.h).
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/param.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "build_info.h"
+#include "capture/capture.h"
+#include "cli/cli.h"
+#include "cli/pipeline.h"
+#include "export/http.h"
+#include "log.h"
+#include "settings.h"
+#include "util.h"
+
+/* A busy loop turns this often: a shorter timer costs throughput by itself (DESIGN §4). */
+#define TURN_BUSY_NS (20 * NS_PER_MS)
+/* An idle one this often: below the settle time, so that no verdict waits for it. */
+#define TURN_IDLE_NS (200 * NS_PER_MS)
+/* How often the listeners' queue lengths are asked for when no scrape does it. */
+#define LISTENERS_LOOK_NS NS_PER_SEC
+
+struct run {
+	const struct settings *settings;
+	struct capture *capture;
+	struct recordlog_writer *log;
+	struct pipeline pipeline;
+	struct mailbox *mailbox;
+	struct http *http;
+	int epoll_fd, signal_fd;
+	uint64_t started_ns, listeners_looked_ns;
+	uint64_t taken; /* records fed so far */
+	bool seeded;	/* the first sweep is complete */
+	bool stopping;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static int take_record(void *context, const void *bytes, size_t size, uint32_t ring)
+{
+	struct run *run = context;
+	const struct rec_sweep *sweep = bytes;
+
+	run->taken++;
+	if (size >= sizeof(*sweep) && sweep->hdr.type == REC_SWEEP && sweep->phase == SWEEP_END)
+		run->seeded = true;
+	return pipeline_feed(&run->pipeline, bytes, size, ring);
+}
+
+static void turn(struct run *run, uint64_t now_ns, bool flush)
+{
+	static struct log_limit limit = LOG_LIMIT(1, 10);
+	uint64_t suppressed;
+	int err = capture_drain(run->capture, now_ns, flush, take_record, run);
+
+	if (err && log_limit_allows(&limit, now_ns, &suppressed))
+		log_warn("capture: %s", strerror(-err));
+	pipeline_tick(&run->pipeline, now_ns);
+	if (now_ns - run->listeners_looked_ns < LISTENERS_LOOK_NS)
+		return;
+	run->listeners_looked_ns = now_ns;
+	pipeline_look_at_listeners(&run->pipeline);
+}
+
+/* --- what the HTTP threads ask for, in this thread --- */
+
+static void snapshot(void *context, struct export_view *view)
+{
+	struct run *run = context;
+
+	/* A scrape sees what has happened, not what the last turn happened to find. */
+	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	pipeline_look_at_listeners(&run->pipeline);
+	capture_stats(run->capture, &view->capture);
+	view->tracker = *tracker_stats(run->pipeline.tracker);
+	view->tracker.connections[VIEW_KERNEL][FSM_LISTEN] =
+		listeners_count(run->pipeline.listeners);
+	view->events = *events_stats(run->pipeline.events);
+	view->total_listeners = listeners_snapshot(run->pipeline.listeners, view->listeners,
+						   view->listeners_max, &view->other);
+	view->nr_listeners = MIN(view->total_listeners, view->listeners_max);
+	view->started_ns = run->started_ns;
+	view->ready = run->seeded;
+}
+
+static size_t list(void *context, size_t *cursor, size_t max,
+		   void (*each)(void *each_context, const struct connection_report *report),
+		   void *each_context)
+{
+	struct run *run = context;
+
+	return tracker_list(run->pipeline.tracker, cursor, max, each, each_context);
+}
+
+static size_t divergences(void *context, struct open_divergence *rows, size_t max,
+			  size_t *ret_filled)
+{
+	struct run *run = context;
+
+	return events_list_open(run->pipeline.events, rows, max, ret_filled);
+}
+
+static bool ready(void *context)
+{
+	const struct run *run = context;
+
+	return run->seeded;
+}
+
+static const char *drop_reason(void *context, uint32_t reason)
+{
+	const struct run *run = context;
+
+	return drop_reason_name(capture_drop_reasons(run->capture), reason);
+}
+
+/* --- what the pipeline asks the kernel --- */
+
+static int look(void *context, const struct conn_key *key, struct rec_socket *ret_look)
+{
+	const struct run *run = context;
+
+	return capture_look(run->capture, key, ret_look);
+}
+
+static int listener_counters(void *context, uint64_t cookie, struct listener_counters *ret)
+{
+	const struct run *run = context;
+
+	return capture_listener_get(run->capture, cookie, ret);
+}
+
+static void listener_forget(void *context, uint64_t cookie)
+{
+	const struct run *run = context;
+
+	capture_listener_delete(run->capture, cookie);
+}
+
+/* --- setting up, in the order of the data --- */
+
+static int open_record_log(struct run *run, uint64_t wall_offset_ns)
+{
+	struct recordlog_info info = {
+		.netns = capture_netns(run->capture),
+		.realtime_offset_ns = (int64_t)wall_offset_ns,
+		.reasons = *capture_drop_reasons(run->capture),
+	};
+	int err;
+
+	if (!run->settings->record_file)
+		return 0;
+	err = recordlog_create(run->settings->record_file, &info, &run->log);
+	return err ? log_err_ret(err, "cannot record to %s", run->settings->record_file) : 0;
+}
+
+static int open_pipeline(struct run *run)
+{
+	uint64_t wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+	const struct settings *settings = run->settings;
+	struct pipeline_settings pipeline = {
+		.tracker = {
+			.flows_max = (uint32_t)settings->flows_max,
+			.settle_ns = settings->settle_ms * NS_PER_MS,
+			.time_wait_ns = REFERENCE_2MSL_NS,
+			.hash_seed = wall_offset_ns,
+		},
+		.events = {
+			.path = settings->events_file,
+			.connections = settings->events_connections,
+			.divergences_rate = EVENTS_DIVERGENCES_RATE_DEFAULT,
+			.connections_rate = EVENTS_CONNECTIONS_RATE_DEFAULT,
+		},
+		.netns = capture_netns(run->capture),
+		.wall_offset_ns = wall_offset_ns,
+		.reasons = capture_drop_reasons(run->capture),
+		.context = run,
+		.look = look,
+		.listeners = { run, listener_counters, listener_forget },
+	};
+	int err = open_record_log(run, wall_offset_ns);
+
+	if (err)
+		return err;
+	pipeline.log = run->log;
+	return pipeline_init(&run->pipeline, &pipeline);
+}
+
+static int open_http(struct run *run)
+{
+	const struct settings *settings = run->settings;
+	const struct http_settings http = {
+		.listen_addresses = settings->web_listen_addresses.at,
+		.nr_listen_addresses = settings->web_listen_addresses.count,
+		.api_socket = settings->api_socket,
+		.idle_seconds = HTTP_IDLE_SECONDS_DEFAULT,
+		.answers = {
+			.telemetry_path = settings->web_telemetry_path,
+			.listeners_max = (uint32_t)settings->listeners_max,
+			.max_requests = (uint32_t)settings->web_max_requests,
+			.patience_ms = HTTP_PATIENCE_MS_DEFAULT,
+			.build = { BUILD_VERSION, BUILD_REVISION, BUILD_CC, BUILD_CLANG,
+				   libbpf_version_string() + 1 },
+		},
+	};
+	const struct export_ops ops = {
+		.context = run,
+		.snapshot = snapshot,
+		.list = list,
+		.divergences = divergences,
+		.ready = ready,
+		.drop_reason = drop_reason,
+	};
+	char error[HTTP_ERROR_MAX];
+	int err;
+
+	run->mailbox = mailbox_new();
+	if (!run->mailbox)
+		return log_err_ret(-errno, "mailbox");
+	err = http_start(&http, &ops, run->mailbox, error, &run->http);
+	if (err)
+		log_err("%s", error);
+	return err;
+}
+
+static int watch(const struct run *run, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* Before the first thread, so that none of them takes the signals. */
+static int open_signals(struct run *run)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	run->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return run->signal_fd < 0 || run->epoll_fd < 0 ? -errno : 0;
+}
+
+static int open_all(struct run *run)
+{
+	int err = open_signals(run);
+
+	if (err)
+		return log_err_ret(err, "event loop");
+	err = capture_new(run->settings, &run->capture);
+	if (!err)
+		err = open_pipeline(run);
+	if (!err)
+		err = open_http(run);
+	if (!err)
+		err = capture_start(run->capture);
+	if (err)
+		return err;
+	err = watch(run, run->signal_fd);
+	if (!err)
+		err = watch(run, mailbox_fd(run->mailbox));
+	if (!err)
+		err = watch(run, capture_fd(run->capture));
+	return err ? log_err_ret(err, "event loop") : 0;
+}
+
+static int close_all(struct run *run)
+{
+	int err = 0;
+
+	http_stop(run->http);
+	mailbox_free(run->mailbox);
+	pipeline_fini(&run->pipeline);
+	if (run->log)
+		err = recordlog_close(run->log);
+	capture_free(run->capture);
+	if (run->epoll_fd >= 0)
+		close(run->epoll_fd);
+	if (run->signal_fd >= 0)
+		close(run->signal_fd);
+	return err;
+}
+
+/* --- the loop --- */
+
+static void handle(struct run *run, int fd)
+{
+	struct signalfd_siginfo signal;
+
+	if (fd == mailbox_fd(run->mailbox)) {
+		mailbox_serve(run->mailbox);
+	} else if (fd == run->signal_fd &&
+		   read(fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+		log_info("%s: stopping", strsignal((int)signal.ssi_signo));
+		run->stopping = true;
+	}
+}
+
+/* Milliseconds until the loop has something to do, but never less than a busy turn. */
+static int patience(const struct run *run, uint64_t now_ns, uint64_t pause_ns)
+{
+	uint64_t due_ns = MIN(now_ns + pause_ns, tracker_next_deadline(run->pipeline.tracker));
+
+	if (run->settings->duration_s)
+		due_ns = MIN(due_ns, run->started_ns + run->settings->duration_s * NS_PER_SEC);
+	return (int)((MAX(due_ns, now_ns + TURN_BUSY_NS) - now_ns) / NS_PER_MS);
+}
+
+static void loop(struct run *run)
+{
+	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct epoll_event events[8];
+
+	run->started_ns = now_ns;
+	while (!run->stopping) {
+		uint64_t taken = run->taken;
+		int count = epoll_wait(run->epoll_fd, events, ARRAY_SIZE(events),
+				       patience(run, now_ns, pause_ns));
+
+		now_ns = clock_ns(CLOCK_MONOTONIC);
+		turn(run, now_ns, false);
+		for (int i = 0; i < count; i++)
+			handle(run, events[i].data.fd);
+		pause_ns = run->taken != taken ? TURN_BUSY_NS : MIN(2 * pause_ns, TURN_IDLE_NS);
+		if (run->settings->duration_s &&
+		    now_ns >= run->started_ns + run->settings->duration_s * NS_PER_SEC)
+			run->stopping = true;
+	}
+	/* What was recorded before the end is part of it. */
+	turn(run, clock_ns(CLOCK_MONOTONIC), true);
+}
+
+int cli_run(int argc, char **argv)
+{
+	char why[SETTINGS_WHY_BYTES];
+	struct settings settings;
+	struct run run = { .settings = &settings, .epoll_fd = -1, .signal_fd = -1 };
+	int err, closed;
+
+	switch (settings_parse(argc, argv, &settings, why)) {
+	case SETTINGS_OK:
+		break;
+	case SETTINGS_HELP:
+		settings_print_help(stdout);
+		return CLI_OK;
+	default:
+		return cli_usage_error("%s", why);
+	}
+	log_init((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	err = open_all(&run);
+	if (!err)
+		loop(&run);
+	closed = close_all(&run);
+	return err || closed ? CLI_FAILED : CLI_OK;
+}
