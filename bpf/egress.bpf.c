@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: Segments that leave.
+ *
+ * At tc egress the packet still carries its socket, so nothing is looked up: skb->sk says what the
+ * kernel believes, and the kernel changes a socket's state before the segment that announces it
+ * leaves. SYN, FIN and RST are recorded always; a plain segment where its socket's state says that
+ * it completes something:
+ *
+ *   ESTABLISHED   the client's handshake ACK, bare or with data: nothing received yet, the SYN
+ *                 acknowledged, and this the second segment ever sent
+ *   FIN_WAIT1, FIN_WAIT2, CLOSING   with SOCK_DONE: the ACK of the peer's FIN (tcp_fin() sets the
+ *                 flag before that ACK leaves)
+ *   CLOSE_WAIT, LAST_ACK   without payload, for the same ACK
+ *   NEW_SYN_RECV, SYN_RECV, TIME_WAIT, LISTEN   always
+ *
+ * Two kinds of segment come without a socket worth reading. A reply the kernel makes in nobody's
+ * name (a RST, and up to 6.12 an ACK of TIME_WAIT) belongs to a per-CPU control socket, or under
+ * IPv6 to none: then the tuple, turned round, is looked up. A SYN-ACK without a socket is a SYN
+ * cookie: there is nothing to look up, and that is what its record says. Forwarded packets have no
+ * socket either, and no local address.
+ *
+ * Where NAT changed the packet behind the socket's back, the record has the socket's tuple.
+ */
+#include "segment.h"
+
+/* What skb->sk turned out to be. */
+enum owner {
+	OWNER_NONE,    /* no socket, or none of TCP */
+	OWNER_CONTROL, /* the per-CPU control socket: nothing in it is about this segment */
+	OWNER_SOCKET,
+};
+
+static __always_inline bool egress_handshake_ack(const struct tcp_sock *tp, __u16 gso_segs)
+{
+	return !tp->bytes_received && tp->bytes_acked &&
+	       tp->segs_out - tp->total_retrans - gso_segs == 1;
+}
+
+/* Is a plain segment of this socket worth a record? From the snapshot alone but for ESTABLISHED. */
+static __always_inline bool egress_completes(const struct rec_snapshot *snap, __u32 payload_bytes)
+{
+	switch (snap->state) {
+	case KS_FIN_WAIT1:
+	case KS_FIN_WAIT2:
+	case KS_CLOSING:
+		return snap->bits & SNAP_DONE;
+	case KS_CLOSE_WAIT:
+	case KS_LAST_ACK:
+		return !payload_bytes;
+	case KS_NEW_SYN_RECV:
+	case KS_SYN_RECV:
+	case KS_TIME_WAIT:
+	case KS_LISTEN:
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool egress_same(const __u32 a[4], const __u32 b[4], bool ipv6)
+{
+	if (a[0] != b[0])
+		return false;
+	return !ipv6 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]);
+}
+
+/* Volatile: merged loads would need arithmetic on the socket pointer, which is not allowed. */
+#define EGRESS_READ_ADDRESS(to, from)                                                              \
+	do {                                                                                       \
+		(to)[0] = *(volatile const __u32 *)&(from)[0];                                     \
+		(to)[1] = *(volatile const __u32 *)&(from)[1];                                     \
+		(to)[2] = *(volatile const __u32 *)&(from)[2];                                     \
+		(to)[3] = *(volatile const __u32 *)&(from)[3];                                     \
+	} while (0)
+
+/*
+ * If the packet's tuple is not the socket's, take the socket's. `local_port` is the caller's: a
+ * closed socket has lost skc_num and keeps inet_sport only.
+ */
+static __always_inline void egress_untranslate(const struct bpf_sock *sk, __u16 local_port,
+					       struct sighting *seen)
+{
+	struct parsed_segment *segment = &seen->segment;
+	__u16 remote_port = bpf_ntohs(sk->dst_port);
+	__u32 local[4] = {}, remote[4] = {};
+	bool ipv6 = segment->ipv6;
+
+	if (!local_port || !remote_port)
+		return;
+	if (ipv6) {
+		EGRESS_READ_ADDRESS(local, sk->src_ip6);
+		EGRESS_READ_ADDRESS(remote, sk->dst_ip6);
+	} else {
+		local[0] = *(volatile const __u32 *)&sk->src_ip4;
+		remote[0] = *(volatile const __u32 *)&sk->dst_ip4;
+	}
+	if (local_port == segment->source_port && remote_port == segment->destination_port &&
+	    egress_same(local, segment->source, ipv6) &&
+	    egress_same(remote, segment->destination, ipv6))
+		return;
+	__builtin_memcpy(segment->source, local, sizeof(local));
+	__builtin_memcpy(segment->destination, remote, sizeof(remote));
+	segment->source_port = local_port;
+	segment->destination_port = remote_port;
+	seen->translated = 1;
+}
+
+/* A full socket of TCP; *ret_wanted says whether its plain segment is worth a record. */
+static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, bool control,
+					      struct sighting *seen, bool *ret_wanted)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return OWNER_NONE;
+	if (tp->inet_conn.icsk_inet.sk.sk_type != SOCK_STREAM)
+		return OWNER_CONTROL;
+	if (!control && state == KS_ESTABLISHED) {
+		*ret_wanted = egress_handshake_ack(tp, seen->gso_segs);
+		if (!*ret_wanted)
+			return OWNER_SOCKET;
+	}
+	seen->snapshot.state = state;
+	seen->snapshot.bits |= SNAP_LOOKED;
+	snapshot_full(tp, &seen->snapshot);
+	if (!control && state != KS_ESTABLISHED)
+		*ret_wanted = egress_completes(&seen->snapshot, seen->segment.payload_bytes);
+	if (*ret_wanted && state != KS_LISTEN)
+		egress_untranslate(sk, bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport), seen);
+	return OWNER_SOCKET;
+}
+
+static __always_inline enum owner egress_owner(struct bpf_sock *sk, bool control,
+					       struct sighting *seen, bool *ret_wanted)
+{
+	__u8 state = sk->state;
+
+	if (sk->family != AF_INET && sk->family != AF_INET6)
+		return OWNER_NONE; /* a packet socket's own making */
+	if (state != KS_NEW_SYN_RECV && state != KS_TIME_WAIT)
+		return egress_full(sk, state, control, seen, ret_wanted);
+	snapshot_socket(sk, state, &seen->snapshot);
+	egress_untranslate(sk, sk->src_port, seen);
+	*ret_wanted = true;
+	return OWNER_SOCKET;
+}
+
+/* Nobody's segment: ask for the socket that its answer would meet. */
+static __always_inline bool egress_look(struct sighting *seen, bool control)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	struct bpf_sock *sk;
+
+	seen->snapshot.bits |= SNAP_LOOKED;
+	if ((segment->tcp_flags & (TCPF_SYN | TCPF_ACK)) == (TCPF_SYN | TCPF_ACK))
+		return true;
+	if (!control && segment->payload_bytes)
+		return false;
+	sk = segment_socket(seen->ctx, segment->destination, segment->destination_port,
+			    segment->source, segment->source_port, segment->ipv6);
+	if (!sk)
+		return control;
+	snapshot_socket(sk, sk->state, &seen->snapshot);
+	bpf_sk_release(sk);
+	return control || egress_completes(&seen->snapshot, segment->payload_bytes);
+}
+
+static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	bool control = segment->tcp_flags & SEGMENT_CONTROL;
+	enum owner owner = OWNER_NONE;
+	struct bpf_sock *sk = skb->sk;
+	bool wanted = control;
+
+	if (sk)
+		owner = egress_owner(sk, control, seen, &wanted);
+	if (owner == OWNER_NONE && !segment_address_is_local(segment->source, segment->ipv6)) {
+		segment_ignore(seen->ifindex, IGNORED_TRANSIT);
+		return;
+	}
+	segment_count(seen);
+	if (owner == OWNER_CONTROL)
+		seen->snapshot.bits |= SNAP_CTL_SK;
+	if (owner != OWNER_SOCKET)
+		wanted = egress_look(seen, control);
+	if (!wanted)
+		return;
+	/* From here on the cookie exists, and every later look at this connection reads it. */
+	if (owner == OWNER_SOCKET && segment->tcp_flags & TCPF_SYN)
+		seen->snapshot.cookie = bpf_get_socket_cookie(skb);
+	segment_record(seen, false);
+}
+
+static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
+{
+	struct sighting seen = {
+		.ctx = skb,
+		.ifindex = skb->ifindex,
+		.gso_segs = skb->gso_segs ?: 1,
+		.hook = HOOK_TC_EGRESS,
+		.sent = 1,
+	};
+	enum parse_result result;
+
+	result = segment_parse_skb(skb, has_link_layer, &seen.segment);
+	if (result == PARSE_TCP)
+		egress(skb, &seen);
+	else if (result != PARSE_OTHER)
+		segment_ignore(seen.ifindex, parse_ignored_reason(result));
+	return TCX_NEXT;
+}
+
+SEC("tc")
+int tc_egress_eth(struct __sk_buff *skb)
+{
+	return tc_egress(skb, 1);
+}
+
+SEC("tc")
+int tc_egress_ip(struct __sk_buff *skb)
+{
+	return tc_egress(skb, 0);
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: What the kernel says by itself.
+ *
+ * Raw tracepoints with BTF. inet_sock_set_state feeds the kernel ring, and nothing else does: its
+ * events cost a handshake or a socket of ours each, so no stranger can multiply them. Drops,
+ * retransmissions and resets go to the segment rings.
+ *
+ * Tracepoints see the whole host. Events of other network namespaces leave first and cheaply: once
+ * a socket has shown the address of our namespace's struct net, one comparison does.
+ *
+ * Traps, each measured (they are why the code reads what it reads):
+ * - CLOSE->SYN_SENT fires before the source port is chosen: STATE_NO_TUPLE, join by cookie;
+ * - at ->CLOSE skc_num is gone already; inet_sport is not;
+ * - up to 6.12 the first event of a child, LISTEN->SYN_RECV, carries the listener's tuple and
+ *   cookie; it says nothing that SYN_RECV->ESTABLISHED does not, so it is left out everywhere;
+ * - MPTCP's own sockets use the same tracepoint with another protocol number;
+ * - from 6.10 tcp_send_reset may have no socket, and some kernels let the verifier believe that it
+ *   always has one: read sk and skb with bpf_probe_read_kernel only;
+ * - what TIME_WAIT consumes is a "drop" to kfree_skb, a perfectly normal FIN too.
+ *
+ * Two tracepoints changed their prototype; the loader picks the variant by BTF.
+ */
+#include "emit.h"
+#include "maps.h"
+
+#include "parse.h"
+
+/* A tuple, local first, and the family to record it under. */
+struct tuple {
+	__u32 local[4], remote[4]; /* IPv4: only [0] */
+	__u16 local_port, remote_port;
+	bool ipv6;
+};
+
+/* The address of our namespace's struct net, once a socket has shown it. */
+static __u64 our_net;
+
+/* `net` of a socket the kernel vouches for. */
+static __always_inline bool net_is_ours(const struct net *net)
+{
+	if (our_net)
+		return (__u64)net == our_net;
+	if (net->ns.inum != config.netns)
+		return false;
+	our_net = (__u64)net;
+	return true;
+}
+
+/* `net` of doubtful origin: compared, never learned. */
+static __always_inline bool net_is_ours_untrusted(const struct net *net)
+{
+	if (our_net)
+		return (__u64)net == our_net;
+	return net && BPF_CORE_READ(net, ns.inum) == config.netns;
+}
+
+static __always_inline bool address_is_mapped(const __u32 address[4])
+{
+	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
+}
+
+/* Sockets of either family; IPv4 over an IPv6 socket is IPv4, as on the wire. Ports are left. */
+static __always_inline void tuple_of(const struct sock_common *sk, struct tuple *ret)
+{
+	if (BPF_CORE_READ(sk, skc_family) == AF_INET6) {
+		BPF_CORE_READ_INTO(&ret->local, sk, skc_v6_rcv_saddr.in6_u.u6_addr32);
+		BPF_CORE_READ_INTO(&ret->remote, sk, skc_v6_daddr.in6_u.u6_addr32);
+		ret->ipv6 = !address_is_mapped(ret->local) && !address_is_mapped(ret->remote);
+	}
+	if (!ret->ipv6) {
+		ret->local[0] = BPF_CORE_READ(sk, skc_rcv_saddr);
+		ret->remote[0] = BPF_CORE_READ(sk, skc_daddr);
+	}
+	ret->remote_port = bpf_ntohs(BPF_CORE_READ(sk, skc_dport));
+}
+
+static __always_inline __u8 state_bits(const struct tcp_sock *tp)
+{
+	unsigned long flags = tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags;
+	__u8 bits = 0;
+
+	if (flags & SOCK_FLAG_DONE)
+		bits |= STATE_DONE;
+	if (flags & SOCK_FLAG_DEAD)
+		bits |= STATE_DEAD;
+	if (tp->linger2 < 0)
+		bits |= STATE_LINGER2_NEG;
+	if (BPF_CORE_READ_BITFIELD(tp, repair))
+		bits |= STATE_REPAIR;
+	if ((__s32)(tp->snd_nxt - tp->write_seq) < 0)
+		bits |= STATE_FIN_QUEUED;
+	return bits;
+}
+
+static __always_inline void state_write(const struct tcp_sock *tp, __u64 cookie, __u8 old_state,
+					__u8 new_state, const struct tuple *tuple, bool ipv6)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct emission emission;
+	struct rec_state *record;
+
+	emission = emit_reserve(&kernel_rings, RING_KERNEL,
+				ipv6 ? REC_SIZE_V6(rec_state) : REC_SIZE_V4(rec_state), REC_STATE,
+				ipv6 ? REC_F_IPV6 : 0);
+	record = emission.record;
+	if (!record)
+		return;
+	record->cookie = cookie;
+	record->rcv_nxt = tp->rcv_nxt;
+	record->snd_una = tp->snd_una;
+	record->snd_nxt = tp->snd_nxt;
+	record->write_seq = tp->write_seq;
+	record->local_port = tuple->local_port;
+	record->remote_port = tuple->remote_port;
+	record->sk_err = (__u16)sk->sk_err;
+	record->old_state = old_state;
+	record->new_state = new_state;
+	record->shutdown = sk->sk_shutdown;
+	record->bits = state_bits(tp);
+	if (new_state == KS_SYN_SENT && !tuple->local_port)
+		record->bits |= STATE_NO_TUPLE;
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+	emit_addresses(record->addresses, tuple->local, tuple->remote, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline void listen_write(const struct tcp_sock *tp, __u64 cookie,
+					 const struct tuple *tuple, bool ipv6)
+{
+	const __u32 any[4] = {};
+	struct emission emission;
+	struct rec_listen *record;
+
+	emission = emit_reserve(&kernel_rings, RING_KERNEL,
+				ipv6 ? REC_SIZE_V6(rec_listen) : REC_SIZE_V4(rec_listen),
+				REC_LISTEN, ipv6 ? REC_F_IPV6 : 0);
+	record = emission.record;
+	if (!record)
+		return;
+	record->cookie = cookie;
+	record->cgroup_id = bpf_get_current_cgroup_id();
+	record->pid = bpf_get_current_pid_tgid() >> 32;
+	record->accept_limit = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	record->local_port = tuple->local_port;
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+	bpf_get_current_comm(record->comm, sizeof(record->comm));
+	emit_addresses(record->addresses, tuple->local, any, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline void listener_begins(const struct tcp_sock *tp, __u64 cookie,
+					    const struct tuple *tuple)
+{
+	struct listener_counters zero = {};
+
+	bpf_map_update_elem(&listeners, &cookie, &zero, BPF_NOEXIST);
+	if (tuple->ipv6)
+		listen_write(tp, cookie, tuple, true);
+	else
+		listen_write(tp, cookie, tuple, false);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
+{
+	struct tuple tuple = {};
+	struct tcp_sock *tp;
+	__u64 cookie;
+
+	if (!net_is_ours(sk->__sk_common.skc_net.net) || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (old_state == KS_LISTEN && new_state == KS_SYN_RECV)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	cookie = bpf_get_socket_cookie(sk);
+	tuple_of(&sk->__sk_common, &tuple);
+	tuple.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	if (!tuple.local_port) /* CLOSE->LISTEN comes before inet_sport is set */
+		tuple.local_port = sk->__sk_common.skc_num;
+	if (tuple.ipv6)
+		state_write(tp, cookie, old_state, new_state, &tuple, true);
+	else
+		state_write(tp, cookie, old_state, new_state, &tuple, false);
+	if (new_state == KS_LISTEN)
+		listener_begins(tp, cookie, &tuple);
+	return 0;
+}
+
+static __always_inline void retransmit_write(__u64 cookie, enum retransmit_kind kind, __u8 state,
+					     __u8 tcp_flags, const struct tuple *tuple, bool ipv6)
+{
+	struct emission emission;
+	struct rec_retransmit *record;
+
+	emission = emit_reserve(&segment_rings, RING_SEGMENT,
+				ipv6 ? REC_SIZE_V6(rec_retransmit) : REC_SIZE_V4(rec_retransmit),
+				REC_RETRANSMIT, REC_F_SENT | (ipv6 ? REC_F_IPV6 : 0));
+	record = emission.record;
+	if (!record)
+		return;
+	record->cookie = cookie;
+	record->local_port = tuple->local_port;
+	record->remote_port = tuple->remote_port;
+	record->kind = kind;
+	record->state = state;
+	record->tcp_flags = tcp_flags;
+	record->reserved = 0;
+	emit_addresses(record->addresses, tuple->local, tuple->remote, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline void retransmit(const struct sock_common *sk, enum retransmit_kind kind,
+				       __u8 tcp_flags)
+{
+	__u64 cookie = sk->skc_cookie.counter;
+	__u8 state = sk->skc_state;
+	struct tuple tuple = {};
+
+	tuple_of(sk, &tuple);
+	tuple.local_port = sk->skc_num;
+	if (tuple.ipv6)
+		retransmit_write(cookie, kind, state, tcp_flags, &tuple, true);
+	else
+		retransmit_write(cookie, kind, state, tcp_flags, &tuple, false);
+}
+
+static __always_inline void retransmit_count(enum retransmit_counter which)
+{
+	struct total_counters *total = emit_totals();
+
+	if (total)
+		total->retransmitted[which]++;
+}
+
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(on_retransmit_synack, struct sock *sk, struct request_sock *req)
+{
+	if (!net_is_ours(sk->__sk_common.skc_net.net))
+		return 0;
+	retransmit_count(RETRANSMITTED_SYNACK);
+	retransmit(&req->__req_common, RETRANSMIT_SYNACK, TCPF_SYN | TCPF_ACK);
+	return 0;
+}
+
+/* include/net/tcp.h:TCP_SKB_CB(skb)->tcp_flags: a byte, and since 6.15 two. */
+static __always_inline __u8 skb_tcp_flags(const struct sk_buff *skb)
+{
+	const char *flags = skb->cb + bpf_core_field_offset(struct tcp_skb_cb, tcp_flags);
+	__u16 wide = 0;
+	__u8 narrow = 0;
+
+	if (bpf_core_field_size(struct tcp_skb_cb, tcp_flags) == sizeof(wide)) {
+		bpf_probe_read_kernel(&wide, sizeof(wide), flags);
+		return (__u8)wide;
+	}
+	bpf_probe_read_kernel(&narrow, sizeof(narrow), flags);
+	return narrow;
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(on_retransmit_skb, struct sock *sk, struct sk_buff *skb)
+{
+	__u8 tcp_flags;
+
+	if (!net_is_ours(sk->__sk_common.skc_net.net))
+		return 0;
+	tcp_flags = skb_tcp_flags(skb);
+	if (tcp_flags & TCPF_SYN)
+		retransmit_count(tcp_flags & TCPF_ACK ? RETRANSMITTED_SYNACK : RETRANSMITTED_SYN);
+	else
+		retransmit_count(tcp_flags & TCPF_FIN ? RETRANSMITTED_FIN : RETRANSMITTED_DATA);
+	if (tcp_flags & (TCPF_SYN | TCPF_FIN))
+		retransmit(&sk->__sk_common, RETRANSMIT_SKB, tcp_flags);
+	return 0;
+}
+
+/*
+ * The headers of an skb that the stack has in hand, by its own idea of where they are. Nothing
+ * here is trusted: every read may fail, and then it is not a TCP segment. *ret has the packet's
+ * source and destination.
+ */
+static __always_inline bool skb_segment(const struct sk_buff *skb, struct parsed_segment *ret)
+{
+	__u16 network = BPF_CORE_READ(skb, network_header);
+	__u16 transport = BPF_CORE_READ(skb, transport_header);
+	unsigned char *head = BPF_CORE_READ(skb, head);
+	__u8 ip[PARSE_IPV6_BYTES], tcp[PARSE_TCP_BYTES];
+	__u32 total_bytes, header_bytes;
+
+	if (transport == 0xffff || transport < network + PARSE_IPV4_BYTES)
+		return false;
+	if (bpf_probe_read_kernel(ip, sizeof(ip), head + network) ||
+	    bpf_probe_read_kernel(tcp, sizeof(tcp), head + transport))
+		return false;
+	if (ip[0] >> 4 == 4) {
+		if (ip[9] != PARSE_PROTOCOL_TCP || parse_u16(ip + 6) & 0x1fff)
+			return false;
+		total_bytes = parse_u16(ip + 2);
+		__builtin_memcpy(ret->source, ip + 12, 4);
+		__builtin_memcpy(ret->destination, ip + 16, 4);
+	} else {
+		total_bytes = parse_u16(ip + 4) + PARSE_IPV6_BYTES;
+		__builtin_memcpy(ret->source, ip + 8, 16);
+		__builtin_memcpy(ret->destination, ip + 24, 16);
+		ret->ipv6 = 1;
+	}
+	header_bytes = transport - network + (tcp[12] >> 4) * 4u;
+	ret->payload_bytes = total_bytes > header_bytes ? total_bytes - header_bytes : 0;
+	ret->source_port = parse_u16(tcp);
+	ret->destination_port = parse_u16(tcp + 2);
+	ret->seq = parse_u32(tcp + 4);
+	ret->ack = parse_u32(tcp + 8);
+	ret->tcp_flags = tcp[13];
+	return true;
+}
+
+static __always_inline void tuple_from(const struct parsed_segment *segment, bool sent,
+				       struct tuple *ret)
+{
+	__builtin_memcpy(ret->local, sent ? segment->source : segment->destination, 16);
+	__builtin_memcpy(ret->remote, sent ? segment->destination : segment->source, 16);
+	ret->local_port = sent ? segment->source_port : segment->destination_port;
+	ret->remote_port = sent ? segment->destination_port : segment->source_port;
+	ret->ipv6 = segment->ipv6;
+}
+
+static __always_inline void reset_write(__u64 cookie, __u32 reason, __u8 state, __u16 flags,
+					const struct tuple *tuple, bool ipv6)
+{
+	struct emission emission;
+	struct rec_reset *record;
+
+	emission = emit_reserve(&segment_rings, RING_SEGMENT,
+				ipv6 ? REC_SIZE_V6(rec_reset) : REC_SIZE_V4(rec_reset), REC_RESET,
+				flags | (ipv6 ? REC_F_IPV6 : 0));
+	record = emission.record;
+	if (!record)
+		return;
+	record->cookie = cookie;
+	record->reason = reason;
+	record->local_port = tuple->local_port;
+	record->remote_port = tuple->remote_port;
+	record->state = state;
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+	emit_addresses(record->addresses, tuple->local, tuple->remote, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline void reset_record(__u64 cookie, __u32 reason, __u8 state, __u16 flags,
+					 const struct tuple *tuple)
+{
+	if (tuple->ipv6)
+		reset_write(cookie, reason, state, flags, tuple, true);
+	else
+		reset_write(cookie, reason, state, flags, tuple, false);
+}
+
+/* Anything may be NULL, and sk may be a minisock or a listener: only sock_common, only probed. */
+static __always_inline void reset_sent(const struct sock *sk, const struct sk_buff *skb,
+				       __u32 reason)
+{
+	struct parsed_segment segment = {};
+	struct total_counters *total;
+	struct net *net = NULL;
+	struct tuple tuple = {};
+	__u8 state = KS_NONE;
+	__u64 cookie = 0;
+
+	if (sk) {
+		net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+		cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+		state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	} else if (skb) {
+		net = BPF_CORE_READ(skb, dev, nd_net.net);
+	}
+	if (!net_is_ours_untrusted(net))
+		return;
+	total = emit_totals();
+	if (total)
+		total->resets_sent++;
+	if (skb) { /* what provoked it: an arrived segment */
+		if (!skb_segment(skb, &segment))
+			return;
+		tuple_from(&segment, false, &tuple);
+	} else if (sk) {
+		tuple_of(&sk->__sk_common, &tuple);
+		tuple.local_port =
+			bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	}
+	reset_record(cookie, reason, state, REC_F_SENT, &tuple);
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(on_send_reset, struct sock *sk, struct sk_buff *skb, int reason)
+{
+	reset_sent(sk, skb, reason);
+	return 0;
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(on_send_reset_noreason, struct sock *sk, struct sk_buff *skb)
+{
+	reset_sent(sk, skb, 0);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(on_receive_reset, struct sock *sk)
+{
+	struct total_counters *total;
+	struct tuple tuple = {};
+
+	if (!net_is_ours(sk->__sk_common.skc_net.net))
+		return 0;
+	total = emit_totals();
+	if (total)
+		total->resets_received++;
+	tuple_of(&sk->__sk_common, &tuple);
+	tuple.local_port = sk->__sk_common.skc_num;
+	reset_record(sk->__sk_common.skc_cookie.counter, 0, sk->__sk_common.skc_state, 0, &tuple);
+	return 0;
+}
+
+#define DROP_REASON_IS(reason, name)                                                               \
+	(bpf_core_enum_value_exists(enum skb_drop_reason, name) &&                                 \
+	 (reason) == bpf_core_enum_value(enum skb_drop_reason, name))
+
+/* Frees that are no loss: consumed after all, purged at a close, or taken in by TIME_WAIT. */
+static __always_inline bool drop_is_noise(__u32 reason, __u8 rx_state)
+{
+	if (DROP_REASON_IS(reason, SKB_CONSUMED) ||
+	    DROP_REASON_IS(reason, SKB_DROP_REASON_QUEUE_PURGE))
+		return true;
+	return rx_state == KS_TIME_WAIT && DROP_REASON_IS(reason, SKB_DROP_REASON_NOT_SPECIFIED);
+}
+
+static __always_inline void drop_write(const struct parsed_segment *segment, __u32 ifindex,
+				       __u32 reason, __u8 rx_state, const struct tuple *tuple,
+				       __u16 flags, bool ipv6)
+{
+	struct emission emission;
+	struct rec_drop *record;
+
+	emission = emit_reserve(&segment_rings, RING_SEGMENT,
+				ipv6 ? REC_SIZE_V6(rec_drop) : REC_SIZE_V4(rec_drop), REC_DROP,
+				flags | (ipv6 ? REC_F_IPV6 : 0));
+	record = emission.record;
+	if (!record)
+		return;
+	record->ifindex = ifindex;
+	record->reason = reason;
+	record->local_port = tuple->local_port;
+	record->remote_port = tuple->remote_port;
+	record->seq = segment->seq;
+	record->ack = segment->ack;
+	record->payload_bytes = segment->payload_bytes;
+	record->tcp_flags = segment->tcp_flags;
+	record->rx_state = rx_state;
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+	emit_addresses(record->addresses, tuple->local, tuple->remote, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline bool drop_is_local(const struct tuple *tuple)
+{
+	struct local_prefix key = { .prefixlen = 128 };
+	__u32 mapped[4] = { 0, 0, bpf_htonl(0xffff), tuple->local[0] };
+
+	__builtin_memcpy(key.address, tuple->ipv6 ? tuple->local : mapped, 16);
+	return bpf_map_lookup_elem(&local_prefixes, &key) != NULL;
+}
+
+static __always_inline bool drop_is_ours(const struct sk_buff *skb, const struct sock *rx_sk)
+{
+	const struct sock *sk = rx_sk ?: BPF_CORE_READ(skb, sk);
+
+	if (sk)
+		return net_is_ours_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	return net_is_ours_untrusted(BPF_CORE_READ(skb, dev, nd_net.net));
+}
+
+/*
+ * An skb of ours that leaves has a socket and was never received (skb_iif). A segment without any
+ * socket counts if its local address is ours; the rest is somebody's transit.
+ */
+static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
+				    const struct sock *rx_sk)
+{
+	__u16 protocol = BPF_CORE_READ(skb, protocol);
+	__u8 rx_state = rx_sk ? BPF_CORE_READ(rx_sk, __sk_common.skc_state) : KS_NONE;
+	__u32 slot = reason < DROP_REASONS_MAX ? reason : DROP_REASONS_MAX - 1;
+	struct parsed_segment segment = {};
+	struct total_counters *total;
+	struct tuple tuple = {};
+	bool has_socket, sent;
+	__u32 ifindex;
+
+	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
+		return;
+	if (drop_is_noise(reason, rx_state) || !drop_is_ours(skb, rx_sk) ||
+	    !skb_segment(skb, &segment))
+		return;
+	has_socket = BPF_CORE_READ(skb, sk);
+	sent = has_socket && !BPF_CORE_READ(skb, skb_iif);
+	tuple_from(&segment, sent, &tuple);
+	if (!has_socket && !rx_sk && !drop_is_local(&tuple))
+		return;
+	total = emit_totals();
+	asm volatile("" : "+r"(slot)); /* keep the mask: the verifier has lost the range */
+	if (total)
+		total->dropped[slot & (DROP_REASONS_MAX - 1)]++;
+	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
+		return;
+	ifindex = BPF_CORE_READ(skb, skb_iif);
+	if (tuple.ipv6)
+		drop_write(&segment, ifindex, reason, rx_state, &tuple, sent ? REC_F_SENT : 0,
+			   true);
+	else
+		drop_write(&segment, ifindex, reason, rx_state, &tuple, sent ? REC_F_SENT : 0,
+			   false);
+}
+
+/* 6.11 and later. */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_kfree_skb, struct sk_buff *skb, void *location, __u32 reason, struct sock *rx_sk)
+{
+	dropped(skb, reason, rx_sk);
+	return 0;
+}
+
+/* 5.17 to 6.10: the receiving socket is not told. */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_kfree_skb_nosk, struct sk_buff *skb, void *location, __u32 reason)
+{
+	dropped(skb, reason, NULL);
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";

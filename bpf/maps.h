@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every map, with its key, value, size and who deletes. Weak, so that the objects link into one. */
+#ifndef TCPWITNESS_BPF_MAPS_H
+#define TCPWITNESS_BPF_MAPS_H
+
+#include "kernel.h"
+
+#include "config.h"
+#include "counters.h"
+#include "record.h"
+
+/* Written by the loader between open and load. */
+const volatile struct config config __weak = {};
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING_BYTES_DEFAULT);
+};
+
+/* CPU -> its ring buffer, both families. The loader sets the size, creates the inner rings. */
+struct ring_array {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct ring);
+};
+
+struct ring_array segment_rings SEC(".maps") __weak;
+struct ring_array kernel_rings SEC(".maps") __weak;
+
+/* min(ifindex, last) -> counts. Never deleted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SEGMENT_COUNTERS_MAX);
+	__type(key, __u32);
+	__type(value, struct segment_counters);
+} segments SEC(".maps") __weak;
+
+/* One value. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct total_counters);
+} totals SEC(".maps") __weak;
+
+/*
+ * Socket cookie of a listener -> counts. Added here at CLOSE->LISTEN and at the first SYN; the
+ * daemon deletes after LISTEN->CLOSE. Key 0: listeners that had no cookie yet (they were there
+ * before us, and neither the iterator nor their own traffic has made one).
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, LISTENERS_MAX);
+	__type(key, __u64);
+	__type(value, struct listener_counters);
+} listeners SEC(".maps") __weak;
+
+struct local_prefix {
+	__u32 prefixlen;
+	__u8 address[16]; /* network order, v4 as v4-mapped v6 */
+};
+
+/* Prefixes of the local routing table -> 1. The loader fills and prunes it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, LOCAL_PREFIXES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct local_prefix);
+	__type(value, __u8);
+} local_prefixes SEC(".maps") __weak;
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What ingress and egress share: counting a segment, asking for its socket, recording it. */
+#ifndef TCPWITNESS_BPF_SEGMENT_H
+#define TCPWITNESS_BPF_SEGMENT_H
+
+#include "emit.h"
+#include "maps.h"
+#include "snapshot.h"
+
+#include "parse.h"
+
+#define SEGMENT_CONTROL (TCPF_SYN | TCPF_FIN | TCPF_RST)
+#define V4_MAPPED bpf_htonl(0xffff)
+
+/* A segment where we met it. */
+struct sighting {
+	void *ctx; /* of the program: xdp_md or __sk_buff */
+	struct parsed_segment segment;
+	struct tcp_options options;
+	struct rec_snapshot snapshot;
+	__u32 ifindex;
+	__u16 gso_segs;
+	__u8 hook; /* enum rec_hook */
+	__u8 sent;
+	__u8 translated;
+};
+
+/*
+ * Parsing, in global functions: the verifier walks each once by itself, and not again for each
+ * path that leads there and beyond (more than 1 M instructions otherwise). Such a function may
+ * take the context but no packet pointer, hence one for each kind of context.
+ */
+#define SEGMENT_GLOBAL __weak __attribute__((noinline))
+#define SEGMENT_OFFSET_MAX 4096
+
+static __always_inline int segment_options_at(void *data, void *data_end, __u32 offset,
+					      __u32 option_bytes, struct tcp_options *ret)
+{
+	struct cursor cursor = { data, data_end };
+
+	if (!ret || offset > SEGMENT_OFFSET_MAX)
+		return 0;
+	cursor.position += offset;
+	parse_options(&cursor, option_bytes, ret);
+	return 0;
+}
+
+SEGMENT_GLOBAL int segment_parse_xdp(struct xdp_md *ctx, __u32 packet_bytes,
+				     struct parsed_segment *ret)
+{
+	struct cursor cursor = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+
+	return ret ? parse_frame(&cursor, packet_bytes, 1, ret) : PARSE_OTHER;
+}
+
+SEGMENT_GLOBAL int segment_parse_skb(struct __sk_buff *skb, int has_link_layer,
+				     struct parsed_segment *ret)
+{
+	struct cursor cursor = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+
+	return ret ? parse_frame(&cursor, skb->len, has_link_layer, ret) : PARSE_OTHER;
+}
+
+SEGMENT_GLOBAL int segment_options_xdp(struct xdp_md *ctx, __u32 offset, __u32 option_bytes,
+				       struct tcp_options *ret)
+{
+	return segment_options_at((void *)(long)ctx->data, (void *)(long)ctx->data_end, offset,
+				  option_bytes, ret);
+}
+
+SEGMENT_GLOBAL int segment_options_skb(struct __sk_buff *skb, __u32 offset, __u32 option_bytes,
+				       struct tcp_options *ret)
+{
+	return segment_options_at((void *)(long)skb->data, (void *)(long)skb->data_end, offset,
+				  option_bytes, ret);
+}
+
+/* `xdp`: a constant, what kind of context it is. */
+static __always_inline void segment_options(struct sighting *seen, bool xdp)
+{
+	const struct parsed_segment *segment = &seen->segment;
+
+	if (!segment->option_bytes)
+		return;
+	if (xdp)
+		segment_options_xdp(seen->ctx, segment->option_offset, segment->option_bytes,
+				    &seen->options);
+	else
+		segment_options_skb(seen->ctx, segment->option_offset, segment->option_bytes,
+				    &seen->options);
+}
+
+static __always_inline struct segment_counters *segment_counters(__u32 ifindex)
+{
+	__u32 slot = ifindex < SEGMENT_COUNTERS_MAX ? ifindex : SEGMENT_COUNTERS_MAX - 1;
+
+	return bpf_map_lookup_elem(&segments, &slot);
+}
+
+static __always_inline void segment_ignore(__u32 ifindex, enum ignored_reason reason)
+{
+	struct segment_counters *counters = segment_counters(ifindex);
+
+	if (counters)
+		counters->ignored[reason]++;
+}
+
+/* A super-packet's FIN is on its last segment only; the others carry data. */
+static __always_inline void segment_count(const struct sighting *seen)
+{
+	struct segment_counters *counters = segment_counters(seen->ifindex);
+	enum segment_kind kind = parse_kind(seen->segment.tcp_flags, seen->segment.payload_bytes);
+
+	if (!counters)
+		return;
+	if (!seen->sent) {
+		counters->received[kind]++;
+		return;
+	}
+	counters->sent[kind]++;
+	counters->sent[SEGMENT_DATA] += seen->gso_segs - 1;
+}
+
+/* v4-mapped, as maps and fixed-size records want it. */
+static __always_inline void segment_address(const __u32 from[4], bool ipv6, __u8 ret[16])
+{
+	__u32 mapped[4] = { 0, 0, V4_MAPPED, from[0] };
+
+	__builtin_memcpy(ret, ipv6 ? from : mapped, 16);
+}
+
+/* Is this end's address one of ours? Only asked where no socket says so. */
+static __always_inline bool segment_address_is_local(const __u32 address[4], bool ipv6)
+{
+	struct local_prefix key = { .prefixlen = 128 };
+
+	segment_address(address, ipv6, key.address);
+	return bpf_map_lookup_elem(&local_prefixes, &key) != NULL;
+}
+
+/* The socket that a segment from `remote` to `local` would meet; release it. */
+static __always_inline struct bpf_sock *segment_socket(void *ctx, const __u32 remote[4],
+						       __u16 remote_port, const __u32 local[4],
+						       __u16 local_port, bool ipv6)
+{
+	struct bpf_sock_tuple tuple = {};
+
+	if (ipv6) {
+		__builtin_memcpy(tuple.ipv6.saddr, remote, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, local, 16);
+		tuple.ipv6.sport = bpf_htons(remote_port);
+		tuple.ipv6.dport = bpf_htons(local_port);
+		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	tuple.ipv4.saddr = remote[0];
+	tuple.ipv4.daddr = local[0];
+	tuple.ipv4.sport = bpf_htons(remote_port);
+	tuple.ipv4.dport = bpf_htons(local_port);
+	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
+static __always_inline void segment_fill(struct rec_segment *record, const struct sighting *seen)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	const struct tcp_options *options = &seen->options;
+
+	record->snapshot = seen->snapshot;
+	record->ifindex = seen->ifindex;
+	record->local_port = seen->sent ? segment->source_port : segment->destination_port;
+	record->remote_port = seen->sent ? segment->destination_port : segment->source_port;
+	record->seq = segment->seq;
+	record->ack = segment->ack;
+	record->payload_bytes = segment->payload_bytes;
+	record->tsval = options->tsval;
+	record->tsecr = options->tsecr;
+	record->window = segment->window;
+	record->ip_id = segment->ip_id;
+	record->gso_segs = seen->gso_segs;
+	record->mss = options->mss;
+	record->tcp_flags = segment->tcp_flags;
+	record->options = options->present;
+	record->wscale = options->wscale;
+	record->hook = seen->hook;
+	record->sample_shift = 0;
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+}
+
+static __always_inline void segment_write(const struct sighting *seen, __u16 flags, bool ipv6)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	struct emission emission;
+
+	if (seen->sent)
+		flags |= REC_F_SENT;
+	if (seen->translated)
+		flags |= REC_F_TRANSLATED;
+	emission = emit_reserve(&segment_rings, RING_SEGMENT,
+				ipv6 ? REC_SIZE_V6(rec_segment) : REC_SIZE_V4(rec_segment),
+				REC_SEGMENT, flags);
+	if (!emission.record)
+		return;
+	segment_fill(emission.record, seen);
+	if (seen->sent)
+		emit_addresses(((struct rec_segment *)emission.record)->addresses, segment->source,
+			       segment->destination, ipv6);
+	else
+		emit_addresses(((struct rec_segment *)emission.record)->addresses,
+			       segment->destination, segment->source, ipv6);
+	emit_submit(&emission);
+}
+
+static __always_inline void segment_record(struct sighting *seen, bool xdp)
+{
+	segment_options(seen, xdp);
+	if (seen->segment.ipv6)
+		segment_write(seen, REC_F_IPV6, true);
+	else
+		segment_write(seen, 0, false);
+}
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's view of one socket at this instant: fields read without its lock, so evidence and
+ * not verdict. Works on what bpf_skc_lookup_tcp finds, on skb->sk at egress and on the iterator's
+ * sockets; the caller holds the reference.
+ */
+#ifndef TCPWITNESS_BPF_SNAPSHOT_H
+#define TCPWITNESS_BPF_SNAPSHOT_H
+
+#include "kernel.h"
+
+#include "record.h"
+#include "tcp_defs.h"
+
+static __always_inline void snapshot_queues(const struct tcp_sock *tp, struct rec_snapshot *snap)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	snap->queues.accept_length = sk->sk_ack_backlog;
+	snap->queues.accept_limit = sk->sk_max_ack_backlog;
+	snap->queues.syn_length = tp->inet_conn.icsk_accept_queue.qlen.counter;
+	snap->queues.drops = sk->sk_drops.counter;
+	snap->bits |= SNAP_QUEUES;
+	if (tp->inet_conn.icsk_accept_queue.rskq_defer_accept)
+		snap->bits |= SNAP_DEFER;
+}
+
+static __always_inline void snapshot_full(const struct tcp_sock *tp, struct rec_snapshot *snap)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	snap->cookie = sk->__sk_common.skc_cookie.counter;
+	snap->backlog_bytes = sk->sk_backlog.len;
+	if (sk->sk_lock.owned)
+		snap->bits |= SNAP_OWNED;
+	if (sk->__sk_common.skc_flags & SOCK_FLAG_DONE)
+		snap->bits |= SNAP_DONE;
+	if (snap->state == KS_LISTEN) {
+		snapshot_queues(tp, snap);
+		return;
+	}
+	if (BPF_CORE_READ_BITFIELD(tp, repair))
+		snap->bits |= SNAP_REPAIR;
+	snap->vars.rcv_nxt = tp->rcv_nxt;
+	snap->vars.snd_una = tp->snd_una;
+	snap->vars.snd_nxt = tp->snd_nxt;
+	snap->vars.write_seq = tp->write_seq;
+}
+
+/*
+ * skc_listener shares its word with skc_flags, and BTF knows the first reading only: a number, so
+ * what lies behind it takes bpf_probe_read_kernel. NULL for a request whose listener has gone.
+ */
+static __always_inline const struct tcp_sock *snapshot_listener(const struct tcp_request_sock *req)
+{
+	return (const struct tcp_sock *)req->req.req.__req_common.skc_flags;
+}
+
+static __always_inline void snapshot_request(const struct tcp_request_sock *req,
+					     struct rec_snapshot *snap)
+{
+	const struct inet_connection_sock *icsk = &snapshot_listener(req)->inet_conn;
+	const struct sock *sk = &icsk->icsk_inet.sk;
+
+	snap->cookie = req->req.req.__req_common.skc_cookie.counter;
+	if (BPF_CORE_READ_BITFIELD(&req->req, acked))
+		snap->bits |= SNAP_ACKED;
+	if (!icsk)
+		return;
+	snap->queues.accept_length = BPF_CORE_READ(sk, sk_ack_backlog);
+	snap->queues.accept_limit = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	snap->queues.syn_length = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+	snap->queues.drops = BPF_CORE_READ(sk, sk_drops.counter);
+	snap->bits |= SNAP_QUEUES;
+	if (BPF_CORE_READ(icsk, icsk_accept_queue.rskq_defer_accept))
+		snap->bits |= SNAP_DEFER;
+}
+
+static __always_inline void snapshot_timewait(const struct tcp_timewait_sock *tw,
+					      struct rec_snapshot *snap)
+{
+	const struct sock_common *common = &tw->tw_sk.__tw_common;
+
+	snap->cookie = common->skc_cookie.counter;
+	snap->substate = tw->tw_sk.tw_substate;
+	snap->vars.rcv_nxt = common->skc_tw_rcv_nxt;
+	snap->vars.snd_nxt = common->skc_tw_snd_nxt;
+	snap->vars.snd_una = common->skc_tw_snd_nxt;
+	snap->vars.write_seq = common->skc_tw_snd_nxt;
+}
+
+/*
+ * `sk`: anything the verifier takes for a struct sock_common; `state`: its state, read by the
+ * caller. MPTCP overrides the sk_prot by which the kernel tells request and TIME_WAIT socks apart,
+ * so for those the conversion fails and the state is all we know.
+ */
+static __always_inline void snapshot_socket(void *sk, __u8 state, struct rec_snapshot *snap)
+{
+	snap->state = state;
+	snap->bits |= SNAP_LOOKED;
+	if (state == KS_NEW_SYN_RECV) {
+		struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+
+		if (req)
+			snapshot_request(req, snap);
+	} else if (state == KS_TIME_WAIT) {
+		struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(sk);
+
+		if (tw)
+			snapshot_timewait(tw, snap);
+	} else {
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+		if (tp)
+			snapshot_full(tp, snap);
+	}
+}
+
+#endif
