@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A view with something in every corner, for the tests of the export stage. */
+#ifndef TCPWITNESS_TESTS_FAKE_VIEW_H
+#define TCPWITNESS_TESTS_FAKE_VIEW_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "export/view.h"
+
+#define FAKE_WALL_NS 1767225600123456789ull /* 2026-01-01T00:00:00.123456789Z */
+#define FAKE_MONO_NS 5000000000ull
+
+static const struct build_facts fake_build = {
+	.version = "1.0\"beta\"",
+	.revision = "abc",
+	.cc = "gcc",
+	.clang = "clang",
+	.libbpf = "1.1",
+};
+
+static inline const char *fake_drop_reason(void *context, uint32_t reason)
+{
+	(void)context;
+	switch (reason) {
+	case 3:
+		return "NO_SOCKET";
+	case 12:
+		return "NETFILTER_DROP";
+	case 13:
+		return "OTHERHOST";
+	case 14:
+		return "IP_CSUM";
+	default:
+		return NULL;
+	}
+}
+
+static inline struct conn_key fake_key(uint8_t last, uint16_t local_port, uint16_t remote_port)
+{
+	struct conn_key key = { .local_port = local_port,
+				.remote_port = remote_port,
+				.netns = 4026531840u };
+	const uint8_t local[16] = { [10] = 0xff, 0xff, 10, 0, 0, last };
+	const uint8_t remote[16] = { 0xfd, [15] = 9 };
+
+	memcpy(key.local_address, local, sizeof(local));
+	memcpy(key.remote_address, remote, sizeof(remote));
+	return key;
+}
+
+/* What the data thread would fill in. Two listeners of `total_listeners` get rows. */
+static inline void fake_snapshot(struct export_view *view)
+{
+	struct capture_stats *capture = &view->capture;
+
+	view->started_ns = 1000000000;
+	view->ready = true;
+	capture->attempted[RING_SEGMENT] = 10;
+	capture->decoded[RING_SEGMENT] = 7;
+	capture->rejected[RING_SEGMENT][REJECT_LENGTH] = 1;
+	capture->lost[RING_SEGMENT] = 2;
+	capture->lag_ns[RING_KERNEL] = 1500000;
+	capture->last_record_ns[RING_SEGMENT] = FAKE_MONO_NS - 1000000000;
+	capture->segments.received[SEGMENT_SYN] = 11;
+	capture->segments.received[SEGMENT_RST] = 3;
+	capture->segments.sent[SEGMENT_RST] = 4;
+	capture->segments.ignored[IGNORED_TRANSIT] = 5;
+	capture->totals.dropped[12] = 6;
+	capture->totals.dropped[14] = 1;
+	capture->totals.dropped[200] = 2;
+	capture->totals.dropped[DROP_REASONS_MAX - 1] = 3;
+	capture->nr_interfaces = 2;
+	capture->interfaces[0] = (struct interface_row){ "eth\"0\\", "ingress", "xdp_native" };
+	capture->interfaces[1] = (struct interface_row){ "bad\xff", "egress", "tcx" };
+	capture->nr_programs = 2;
+	capture->programs[0] = (struct program_row){ "witness_xdp", "veth0", 1 };
+	capture->programs[1] = (struct program_row){ "witness_state", "", 1 };
+	capture->nr_costs = 1;
+	capture->costs[0] = (struct program_cost){ "witness_xdp", 1234567890, 42 };
+
+	view->tracker.connections[VIEW_WIRE][FSM_ESTABLISHED] = 12;
+	view->tracker.transitions[VIEW_WIRE][FSM_LISTEN][FSM_SYN_RECEIVED] = 13;
+	view->tracker.transitions[VIEW_KERNEL][FSM_LAST_ACK][FSM_LISTEN] = 1;
+	view->tracker.handshakes[ROLE_CLIENT].buckets[0] = 2;
+	view->tracker.handshakes[ROLE_CLIENT].buckets[3] = 1;
+	view->tracker.handshakes[ROLE_CLIENT].buckets[HANDSHAKE_BUCKETS - 1] = 1;
+	view->tracker.handshakes[ROLE_CLIENT].sum_ns = 70123000000ull;
+	view->tracker.divergences[DIVERGENCE_SYN_DROPPED] = 9;
+	view->tracker.divergences_open[DIVERGENCE_SYN_DROPPED] = 1;
+	view->tracker.limit = 1000000;
+
+	view->total_listeners = 5;
+	view->nr_listeners = view->listeners_max < 2 ? view->listeners_max : 2;
+	for (size_t i = 0; i < view->nr_listeners; i++)
+		view->listeners[i] = (struct listener_row){
+			.key = fake_key((uint8_t)(i + 1), 80, 0),
+			.members = 1,
+			.accept_length = 3,
+			.accept_limit = 128,
+			.counters = { .syns = 100 + i, .drops = { 7, 8, 9 } },
+			.pid = 17,
+			.comm = "nginx",
+		};
+	view->other = (struct listener_row){ .members = 3, .counters = { .syns = 1000 } };
+}
+
+static inline void fake_complete(struct export_view *view)
+{
+	view->mono_ns = FAKE_MONO_NS;
+	view->wall_ns = FAKE_WALL_NS;
+	view->build = &fake_build;
+	view->drop_reason = fake_drop_reason;
+	view->process = (struct process_stats){ .cpu_ns = 1230000000, .open_fds = 12 };
+	view->collect_ns = 250000;
+	view_complete(view);
+}
+
+/* "10.0.0.1:80" to "[fd00::9]:4711", ESTABLISHED on the wire, NEW_SYN_RECV in the kernel. */
+static inline struct connection_report fake_report(void)
+{
+	return (struct connection_report){
+		.key = fake_key(1, 80, 4711),
+		.role = ROLE_SERVER,
+		.end = END_REMOTE_RESET,
+		.opened_ns = FAKE_MONO_NS - 2000000000,
+		.closed_ns = FAKE_MONO_NS,
+		.local_state = FSM_ESTABLISHED,
+		.remote_state = FSM_FIN_WAIT_1,
+		.kernel_state = KS_NEW_SYN_RECV,
+		.local_path = { FSM_LISTEN, FSM_SYN_RECEIVED, FSM_ESTABLISHED },
+		.local_steps = 3,
+		.remote_path = { FSM_SYN_SENT, FSM_ESTABLISHED, FSM_FIN_WAIT_1 },
+		.remote_steps = 3,
+		.kernel_path = { KS_LISTEN, KS_NEW_SYN_RECV },
+		.kernel_steps = 2,
+		.divergences = 1u << DIVERGENCE_ACCEPT_QUEUE_OVERFLOW,
+		.observable = true,
+	};
+}
+
+/* Pipes `text` into a checker; its exit status. */
+static inline int run_checker(const char *command, const struct text *text)
+{
+	FILE *pipe = popen(command, "w");
+
+	if (!pipe || fwrite(text->data, 1, text->length, pipe) != text->length)
+		return -1;
+	return pclose(pipe);
+}
+
+#endif
