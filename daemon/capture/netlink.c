@@ -17,11 +17,19 @@
 
 int netlink_open(int *ret_fd)
 {
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	int on = 1;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	if (fd < 0)
 		return -errno;
+	/* Unbound, it has the kernel's own port id, and is sent no notifications. */
+	if (bind(fd, (const struct sockaddr *)&any, sizeof(any))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
 	/* Before 4.20 the kernel does not filter; every caller checks what it gets all the same. */
 	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	*ret_fd = fd;
