@@ -65,11 +65,10 @@ static bool variant_fits(const struct bpf_program *program, unsigned int argumen
 		const char *program;
 		unsigned int least, most;
 	} variants[] = {
-		{ "on_send_reset_noreason", 2, 2 },  /* sk, skb */
-		{ "on_send_reset", 3, 99 },	     /* and reason, 6.10 */
-		{ "on_kfree_skb_noreason", 2, 2 },   /* skb, location */
-		{ "on_kfree_skb_noreceiver", 3, 3 }, /* and reason, 5.17 */
-		{ "on_kfree_skb", 4, 99 },	     /* and rx_sk, 6.11 */
+		{ "on_send_reset_noreason", 2, 2 }, /* sk, skb */
+		{ "on_send_reset", 3, 99 },	    /* and reason, 6.10 */
+		{ "on_kfree_skb_nosk", 3, 3 },	    /* skb, location, reason: 5.17 */
+		{ "on_kfree_skb", 4, 99 },	    /* and rx_sk, 6.11 */
 	};
 	const char *name = bpf_program__name(program);
 
