@@ -179,6 +179,21 @@ static void count_life(struct tracker *tracker, struct conn *conn, const struct 
 	}
 }
 
+/* Where the kernel's story of this socket begins, when its first word is a change. */
+static void begin_kernel_view(struct tracker *tracker, struct conn *conn, uint8_t old_state)
+{
+	if (conn->kernel.state != KS_NONE || old_state == KS_CLOSE)
+		return;
+	if (old_state == KS_SYN_SENT) {
+		tracker_set_kernel(tracker, conn, KS_SYN_SENT, 0);
+	} else if (old_state == KS_SYN_RECV) {
+		tracker_set_kernel(tracker, conn, KS_LISTEN, 0);
+		tracker_set_kernel(tracker, conn, KS_SYN_RECV, 0);
+	} else {
+		tracker_assume_kernel(tracker, conn, old_state, 0);
+	}
+}
+
 void tracker_on_state(struct tracker *tracker, const struct observation *observation)
 {
 	const struct rec_state *change = observation->state;
@@ -203,6 +218,7 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	if (change->bits & STATE_REPAIR)
 		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
 	count_life(tracker, conn, change);
+	begin_kernel_view(tracker, conn, change->old_state);
 	if (observation->cookie)
 		conn->kernel.cookie = observation->cookie;
 	learn_from_change(tracker, conn, observation);
@@ -229,7 +245,7 @@ static void adopt_socket(struct tracker *tracker, const struct observation *seen
 	/* The kernel's word alone: the wire joins at the first segment, if a tap sees one. */
 	conn = flowtable_at(tracker->table, handle);
 	conn->kernel.cookie = snapshot->cookie;
-	tracker_set_kernel(tracker, conn, snapshot->state, snapshot->substate);
+	tracker_assume_kernel(tracker, conn, snapshot->state, snapshot->substate);
 	tracker_compare(tracker, handle, seen->ts_ns);
 }
 

@@ -218,20 +218,24 @@ void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_sta
 		state_path_push(&conn->local_path, state);
 }
 
-void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state, uint8_t substate)
+void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
+			   uint8_t substate)
 {
-	enum fsm_state from = kernel_as_fsm(conn), to = kview_as_fsm(state, substate);
-
+	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
 	if (conn->kernel.state != state && state != KS_LISTEN)
 		state_path_push(&conn->kernel_path, state);
 	conn->kernel.state = state;
 	conn->kernel.substate = substate;
-	if (from == to)
-		return;
-	move_gauge(tracker, VIEW_KERNEL, from, to);
+}
+
+void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state, uint8_t substate)
+{
+	enum fsm_state from = kernel_as_fsm(conn), to = kview_as_fsm(state, substate);
+
 	/* A listener found by a lookup is no move of this connection's socket. */
-	if (to != FSM_LISTEN)
+	if (from != to && to != FSM_LISTEN)
 		tracker->stats.transitions[VIEW_KERNEL][from][to]++;
+	tracker_assume_kernel(tracker, conn, state, substate);
 }
 
 void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum connection_role role)

@@ -40,6 +40,10 @@ void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_sta
 void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
 			uint8_t substate);
 
+/* The same for what it must have been before we came: nothing moved, so no transition counts. */
+void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
+			   uint8_t substate);
+
 void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum connection_role role);
 
 bool tracker_is_stale(const struct tracker *tracker, const struct conn *conn);
