@@ -33,15 +33,21 @@ struct sighting {
 #define SEGMENT_GLOBAL __weak __attribute__((noinline))
 #define SEGMENT_OFFSET_MAX 4096
 
-static __always_inline int segment_options_at(void *data, void *data_end, __u32 offset,
-					      __u32 option_bytes, struct tcp_options *ret)
+static __always_inline int segment_options_at(void *data, void *data_end,
+					      const struct parsed_segment *segment,
+					      struct option_scratch *scratch,
+					      struct tcp_options *ret)
 {
 	struct cursor cursor = { data, data_end };
+	__u32 offset;
 
-	if (!ret || offset > SEGMENT_OFFSET_MAX)
+	if (!segment || !scratch || !ret)
+		return 0;
+	offset = segment->option_offset;
+	if (offset > SEGMENT_OFFSET_MAX)
 		return 0;
 	cursor.position += offset;
-	parse_options(&cursor, option_bytes, ret);
+	parse_options(&cursor, segment->option_bytes, scratch, ret);
 	return 0;
 }
 
@@ -61,33 +67,32 @@ SEGMENT_GLOBAL int segment_parse_skb(struct __sk_buff *skb, int has_link_layer,
 	return ret ? parse_frame(&cursor, skb->len, has_link_layer, ret) : PARSE_OTHER;
 }
 
-SEGMENT_GLOBAL int segment_options_xdp(struct xdp_md *ctx, __u32 offset, __u32 option_bytes,
-				       struct tcp_options *ret)
+SEGMENT_GLOBAL int segment_options_xdp(struct xdp_md *ctx, const struct parsed_segment *segment,
+				       struct option_scratch *scratch, struct tcp_options *ret)
 {
-	return segment_options_at((void *)(long)ctx->data, (void *)(long)ctx->data_end, offset,
-				  option_bytes, ret);
+	return segment_options_at((void *)(long)ctx->data, (void *)(long)ctx->data_end, segment,
+				  scratch, ret);
 }
 
-SEGMENT_GLOBAL int segment_options_skb(struct __sk_buff *skb, __u32 offset, __u32 option_bytes,
-				       struct tcp_options *ret)
+SEGMENT_GLOBAL int segment_options_skb(struct __sk_buff *skb, const struct parsed_segment *segment,
+				       struct option_scratch *scratch, struct tcp_options *ret)
 {
-	return segment_options_at((void *)(long)skb->data, (void *)(long)skb->data_end, offset,
-				  option_bytes, ret);
+	return segment_options_at((void *)(long)skb->data, (void *)(long)skb->data_end, segment,
+				  scratch, ret);
 }
 
 /* `xdp`: a constant, what kind of context it is. */
 static __always_inline void segment_options(struct sighting *seen, bool xdp)
 {
-	const struct parsed_segment *segment = &seen->segment;
+	struct option_scratch scratch;
 
-	if (!segment->option_bytes)
+	if (!seen->segment.option_bytes)
 		return;
+	__builtin_memset(&scratch, 0, sizeof(scratch));
 	if (xdp)
-		segment_options_xdp(seen->ctx, segment->option_offset, segment->option_bytes,
-				    &seen->options);
+		segment_options_xdp(seen->ctx, &seen->segment, &scratch, &seen->options);
 	else
-		segment_options_skb(seen->ctx, segment->option_offset, segment->option_bytes,
-				    &seen->options);
+		segment_options_skb(seen->ctx, &seen->segment, &scratch, &seen->options);
 }
 
 static __always_inline struct segment_counters *segment_counters(__u32 ifindex)

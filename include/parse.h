@@ -167,12 +167,15 @@ static inline enum parse_result parse_ipv4(struct cursor *cursor, __u32 packet_b
 	return PARSE_TCP;
 }
 
-/* One IPv6 extension header (RFC 8200 §4); PARSE_OTHER where `next` is none that can be skipped. */
-static inline enum parse_result parse_ipv6_extension(struct cursor *cursor, __u8 *next,
-						     __u32 *ret_bytes)
+/*
+ * One IPv6 extension header (RFC 8200 §4); PARSE_OTHER where `next` is none that can be skipped.
+ * `size` is volatile and masked so that the verifier, walking a chain of them, need not keep apart
+ * how each one's size came about.
+ */
+static inline enum parse_result parse_ipv6_extension(struct cursor *cursor, volatile __u8 *next)
 {
 	__u8 *bytes = cursor->position;
-	__u32 size;
+	volatile __u16 size;
 
 	if ((void *)(bytes + 8) > cursor->end)
 		return PARSE_TRUNCATED;
@@ -183,24 +186,22 @@ static inline enum parse_result parse_ipv6_extension(struct cursor *cursor, __u8
 		size = 8;
 		break;
 	case 51: /* authentication: in words, minus two (RFC 4302 §2.2) */
-		size = (bytes[1] + 2u) * 4u;
+		size = (__u16)((bytes[1] + 2) * 4);
 		break;
 	case 0:	  /* hop by hop */
 	case 43:  /* routing */
 	case 60:  /* destination options */
 	case 135: /* mobility */
-		size = (bytes[1] + 1u) * 8u;
+		size = (__u16)((bytes[1] + 1) * 8);
 		break;
 	default:
 		return PARSE_OTHER;
 	}
 	*next = bytes[0];
-	if ((void *)(bytes + size) > cursor->end)
+	bytes += size & 0xfff;
+	if ((void *)bytes > cursor->end)
 		return PARSE_TRUNCATED;
-	cursor->position = bytes + size;
-	if (*ret_bytes < size)
-		return PARSE_MALFORMED;
-	*ret_bytes -= size;
+	cursor->position = bytes;
 	return PARSE_TCP;
 }
 
@@ -209,8 +210,8 @@ static inline enum parse_result parse_ipv6(struct cursor *cursor, __u32 packet_b
 {
 	__u8 *bytes = cursor->position;
 	enum parse_result result;
-	__u32 left;
-	__u8 next;
+	__u32 left, extension_bytes;
+	volatile __u8 next;
 
 	if ((void *)(bytes + PARSE_IPV6_BYTES) > cursor->end || bytes[0] >> 4 != 6)
 		return PARSE_OTHER;
@@ -224,15 +225,16 @@ static inline enum parse_result parse_ipv6(struct cursor *cursor, __u32 packet_b
 	segment->ip_id = 0;
 	cursor->position = bytes + PARSE_IPV6_BYTES;
 	for (int i = 0; i < PARSE_IPV6_HEADERS_MAX && next != PARSE_PROTOCOL_TCP; i++) {
-		result = parse_ipv6_extension(cursor, &next, &left);
+		result = parse_ipv6_extension(cursor, &next);
 		if (result != PARSE_TCP)
 			return result;
 	}
-	if (next != PARSE_PROTOCOL_TCP)
+	extension_bytes = (__u32)((__u8 *)cursor->position - bytes) - PARSE_IPV6_BYTES;
+	if (next != PARSE_PROTOCOL_TCP || left < extension_bytes)
 		return PARSE_MALFORMED;
-	if (left > packet_bytes)
+	if (left > packet_bytes - PARSE_IPV6_BYTES)
 		return PARSE_TRUNCATED;
-	*ret_bytes = left;
+	*ret_bytes = left - extension_bytes;
 	return PARSE_TCP;
 }
 
@@ -318,34 +320,43 @@ static inline void parse_option(const volatile __u8 *bytes, struct tcp_options *
 	}
 }
 
+/* Working space of parse_options. */
+struct option_scratch {
+	volatile __u8 bytes[PARSE_OPTION_BYTES_MAX + 16];
+	volatile __u8 next; /* where the next option begins */
+	volatile __u8 limit;
+};
+
 /*
  * The options at the cursor, where parse_frame left it. Stops at the first senseless length.
  *
  * Copies them and then steps by bytes, not from option to option: without packet pointers, with
- * constant positions and with what a branch taught about a length forgotten (volatile), the
- * verifier sees that two paths are the same, and needs some thousand steps instead of more than a
- * million. Behind the last option the copy is zero, TCPK_EOL.
+ * constant positions, and with everything a branch teaches about a length kept in the caller's
+ * memory and so forgotten (volatile), the verifier sees that two paths are the same. It needs some
+ * thousand steps instead of more than a million. Behind the last option comes TCPK_EOL.
  */
-static inline void parse_options(const struct cursor *cursor, __u32 option_bytes,
-				 struct tcp_options *options)
+static inline void parse_options(const struct cursor *cursor, __u8 option_bytes,
+				 struct option_scratch *scratch, struct tcp_options *options)
 {
-	volatile __u8 copy[PARSE_OPTION_BYTES_MAX + 16] = { 0 };
-	volatile __u32 limit = option_bytes;
-	const __u8 *bytes = cursor->position;
-	volatile __u8 next = 0; /* where the next option begins */
+	volatile __u8 *bytes = scratch->bytes;
+	const __u8 *from = cursor->position;
 
+	for (__u32 i = 0; i < sizeof(scratch->bytes); i++)
+		bytes[i] = TCPK_EOL;
 	for (__u32 i = 0; i < PARSE_OPTION_BYTES_MAX && i < option_bytes; i++) {
-		if ((const void *)(bytes + i + 1) > cursor->end)
+		if ((const void *)(from + i + 1) > cursor->end)
 			return;
-		copy[i] = bytes[i];
+		bytes[i] = from[i];
 	}
+	scratch->next = 0;
+	scratch->limit = option_bytes;
 	for (__u32 i = 0; i < PARSE_OPTION_BYTES_MAX; i++) {
-		if (i < next || copy[i] == TCPK_NOP)
+		if (i < scratch->next || bytes[i] == TCPK_NOP)
 			continue;
-		if (copy[i] == TCPK_EOL || copy[i + 1] < 2 || i + copy[i + 1] > limit)
+		if (bytes[i] == TCPK_EOL || bytes[i + 1] < 2 || i + bytes[i + 1] > scratch->limit)
 			return;
-		parse_option(copy + i, options);
-		next = (__u8)(i + copy[i + 1]);
+		parse_option(bytes + i, options);
+		scratch->next = (__u8)(i + bytes[i + 1]);
 	}
 }
 
