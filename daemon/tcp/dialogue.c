@@ -150,7 +150,8 @@ void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 	if (dialogue_restarts(steps))
 		return;
 	if (seg->flags & TCPF_RST) {
-		talk->in_flight = 0;
+		if (talk->local.state == FSM_CLOSED)
+			talk->in_flight = 0;
 		endpoint_receive(&talk->remote, seg, &steps->remote);
 		return;
 	}
