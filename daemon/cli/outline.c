@@ -14,10 +14,16 @@
 struct outline {
 	const char *at;
 	FILE *out;
-	int depth;
+	bool brief;
+	bool in_row; /* within an object of an array: one line, "- a 1, b 2" */
+	bool row_begun;
+	int depth;			     /* of the value being read; the whole text has 0 */
+	int printed;			     /* headings[1..printed] are on the page */
+	const char *headings[DEPTH_MAX + 1]; /* by depth; each in a frame of print_members */
 };
 
 static int print_value(struct outline *o, const char *label);
+static int print_members(struct outline *o, const char *label);
 
 static char peek(struct outline *o)
 {
@@ -55,50 +61,81 @@ static int read_string(struct outline *o, char shown[STRING_SHOWN])
 	return 0;
 }
 
-static void print_label(struct outline *o, const char *label, bool has_value)
+static void print_headings(struct outline *o, int last)
+{
+	for (int depth = o->printed + 1; depth <= last; depth++)
+		fprintf(o->out, "%*s%s\n", 2 * (depth - 1), "", o->headings[depth]);
+	if (o->printed < last)
+		o->printed = last;
+}
+
+static void print_leaf(struct outline *o, const char *label, const char *value)
 {
 	int indent = 2 * (o->depth - 1);
 
+	if (o->brief && !o->in_row && (!strcmp(value, "0") || !strcmp(value, "null")))
+		return;
+	if (o->in_row) {
+		fprintf(o->out, "%s%s %s", o->row_begun ? ", " : "", label, value);
+		o->row_begun = true;
+		return;
+	}
 	if (indent < 0)
 		indent = 0;
-	if (has_value)
-		fprintf(o->out, "%*s%-*s ", indent, "", VALUE_COLUMN - indent, label);
-	else
-		fprintf(o->out, "%*s%s\n", indent, "", label);
+	print_headings(o, o->depth - 1);
+	fprintf(o->out, "%*s%-*s %s\n", indent, "", VALUE_COLUMN - indent, label, value);
 }
 
-static int print_members(struct outline *o, bool is_object)
+static int print_row(struct outline *o)
 {
+	int err;
+
+	print_headings(o, o->depth - 1);
+	fprintf(o->out, "%*s- ", 2 * (o->depth - 1), "");
+	o->in_row = true;
+	o->row_begun = false;
+	err = print_members(o, "");
+	o->in_row = false;
+	fputc('\n', o->out);
+	return err;
+}
+
+/* An object or an array, whose name is `label`. */
+static int print_members(struct outline *o, const char *label)
+{
+	const bool is_object = *o->at++ == '{';
 	const char end = is_object ? '}' : ']';
 	char key[STRING_SHOWN] = "-";
 
-	o->at++;
-	if (++o->depth > DEPTH_MAX)
+	if (o->depth == DEPTH_MAX)
 		return -EBADMSG;
+	o->headings[o->depth++] = label;
 	if (!take(o, end)) {
 		do {
 			if (is_object && (read_string(o, key) || !take(o, ':')))
 				return -EBADMSG;
-			if (print_value(o, key))
+			if (!is_object && !o->in_row && peek(o) == '{') {
+				if (print_row(o))
+					return -EBADMSG;
+			} else if (print_value(o, key)) {
 				return -EBADMSG;
+			}
 		} while (take(o, ','));
 		if (!take(o, end))
 			return -EBADMSG;
 	}
 	o->depth--;
+	if (o->printed >= o->depth)
+		o->printed = o->depth - 1;
 	return 0;
 }
 
-/* A label is printed by whoever knows what follows it. */
 static int print_value(struct outline *o, const char *label)
 {
 	char first = peek(o), shown[STRING_SHOWN];
 
-	if (first == '{' || first == '[') {
-		if (o->depth > 0)
-			print_label(o, label, false);
-		return print_members(o, first == '{');
-	}
+	if (first == '{' || first == '[')
+		return print_members(o, label);
 	if (first == '"') {
 		if (read_string(o, shown))
 			return -EBADMSG;
@@ -111,14 +148,13 @@ static int print_value(struct outline *o, const char *label)
 		shown[length] = '\0';
 		o->at += length;
 	}
-	print_label(o, label, true);
-	fprintf(o->out, "%s\n", shown);
+	print_leaf(o, label, shown);
 	return 0;
 }
 
-int outline_print(const char *json, FILE *out)
+int outline_print(const char *json, bool brief, FILE *out)
 {
-	struct outline o = { .at = json, .out = out };
+	struct outline o = { .at = json, .brief = brief, .out = out };
 
 	if (print_value(&o, "") || peek(&o) != '\0')
 		return -EBADMSG;

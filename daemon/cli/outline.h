@@ -3,14 +3,23 @@
 #ifndef TCPWITNESS_OUTLINE_H
 #define TCPWITNESS_OUTLINE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /*
- * {"a":1,"b":{"c":"x"}} prints "a  1", "b", "  c  x", with values in a column per object.
- * Strings keep the \u escapes of their control characters, so that no value can steer the
- * terminal. 0, or -EBADMSG where the text stops being JSON (what came before is
- * printed). Shows no more than 16 levels.
+ * {"a":1,"b":{"c":"x"},"d":[{"e":2,"f":true}]} prints
+ *
+ *	a                                1
+ *	b
+ *	  c                              x
+ *	d
+ *	  - e 2, f true
+ *
+ * With `brief`, members whose value is 0 or null, and headings with nothing below them, are left
+ * out. Strings keep the \u escapes of their control characters, so that no value can steer the
+ * terminal. 0, or -EBADMSG where the text stops being JSON (what came before is printed) or
+ * nests deeper than 16.
  */
-int outline_print(const char *json, FILE *out);
+int outline_print(const char *json, bool brief, FILE *out);
 
 #endif

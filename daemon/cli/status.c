@@ -11,10 +11,11 @@
 
 int cli_status(int argc, char **argv)
 {
-	const char *socket_path = DEFAULT_API_SOCKET, *json = NULL;
+	const char *socket_path = DEFAULT_API_SOCKET, *json = NULL, *full = NULL;
 	const struct cli_flag flags[] = {
 		{ "api.socket", "PATH", &socket_path,
 		  "the daemon's Unix socket (default: " DEFAULT_API_SOCKET ")" },
+		{ "full", NULL, &full, "what is 0 or empty too" },
 		{ "json", NULL, &json, "print the answer as it came" },
 	};
 	int code = CLI_OK;
@@ -33,7 +34,7 @@ int cli_status(int argc, char **argv)
 		return CLI_FAILED;
 	if (json) {
 		puts(body);
-	} else if (outline_print(body, stdout)) {
+	} else if (outline_print(body, full == NULL, stdout)) {
 		fprintf(stderr, "tcpwitness: the daemon's answer is not JSON\n");
 		code = CLI_FAILED;
 	}

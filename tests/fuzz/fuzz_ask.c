@@ -25,9 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ask_parse_response(text, &status, &body) == 0) {
 		if (status < 100 || body < text || body > text + size)
 			abort();
-		outline_print(body, nowhere);
+		outline_print(body, true, nowhere);
 	}
-	outline_print(text, nowhere);
+	outline_print(text, false, nowhere);
 	free(text);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,17 +71,22 @@ static void test_damaged_responses(void **state)
 	}
 }
 
-static char *outlined(const char *json, int *ret_err)
+static char *outlined(const char *json, bool brief, int *ret_err)
 {
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	*ret_err = outline_print(json, out);
+	*ret_err = outline_print(json, brief, out);
 	fclose(out);
 	return text;
 }
+
+static const char sample[] =
+	"{\"ready\": true, \"a\\\"b\": \"x\\u001b[2J\\\\\",\n"
+	" \"rings\": {\"lost\": -1.5e3, \"empty\": {}, \"zero\": {\"in\": {\"z\": 0}},"
+	" \"list\": [1, {\"k\": null, \"l\": 0, \"m\": [7]}], \"last\": null}, \"end\": 0.5}";
 
 static void test_outline(void **state)
 {
@@ -88,20 +94,39 @@ static void test_outline(void **state)
 	int err;
 
 	(void)state;
-	text = outlined(
-		"{\"ready\": true, \"a\\\"b\": \"x\\u001b[2J\\\\\",\n"
-		" \"rings\": {\"lost\": -1.5e3, \"empty\": {}, \"list\": [1, {\"k\": null}]}}",
-		&err);
+	text = outlined(sample, false, &err);
 	assert_int_equal(err, 0);
 	assert_string_equal(text, "ready                            true\n"
 				  "a\"b                              x\\u001b[2J\\\n"
 				  "rings\n"
 				  "  lost                           -1.5e3\n"
-				  "  empty\n"
+				  "  zero\n"
+				  "    in\n"
+				  "      z                          0\n"
 				  "  list\n"
 				  "    -                            1\n"
-				  "    -\n"
-				  "      k                          null\n");
+				  "    - k null, l 0, - 7\n"
+				  "  last                           null\n"
+				  "end                              0.5\n");
+	free(text);
+}
+
+static void test_brief_outline(void **state)
+{
+	char *text;
+	int err;
+
+	(void)state;
+	text = outlined(sample, true, &err);
+	assert_int_equal(err, 0);
+	assert_string_equal(text, "ready                            true\n"
+				  "a\"b                              x\\u001b[2J\\\n"
+				  "rings\n"
+				  "  lost                           -1.5e3\n"
+				  "  list\n"
+				  "    -                            1\n"
+				  "    - k null, l 0, - 7\n"
+				  "end                              0.5\n");
 	free(text);
 }
 
@@ -116,12 +141,12 @@ static void test_outline_refuses_what_is_not_json(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		free(outlined(cases[i], &err));
+		free(outlined(cases[i], i % 2, &err));
 		assert_int_equal(err, -EBADMSG);
 	}
 	memset(deep, '[', sizeof(deep) - 1);
 	deep[sizeof(deep) - 1] = '\0';
-	free(outlined(deep, &err));
+	free(outlined(deep, false, &err));
 	assert_int_equal(err, -EBADMSG);
 }
 
@@ -210,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_whole_responses),
 		cmocka_unit_test(test_damaged_responses),
 		cmocka_unit_test(test_outline),
+		cmocka_unit_test(test_brief_outline),
 		cmocka_unit_test(test_outline_refuses_what_is_not_json),
 		cmocka_unit_test(test_asks_over_the_socket),
 		cmocka_unit_test(test_says_why_there_is_no_answer),
