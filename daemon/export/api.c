@@ -197,7 +197,7 @@ void api_connections(const struct api_instant *at, const struct connection_repor
 	json_array_begin(&json, "connections");
 	for (size_t i = 0; i < count; i++) {
 		json_object_begin(&json, NULL);
-		report_tuple(&json, &reports[i].key);
+		report_tuple(&json, &reports[i]);
 		report_states(&json, &reports[i]);
 		json_string(&json, "remote_state", fsm_state_name(reports[i].remote_state));
 		report_life(&json, &reports[i], at->wall_ns - at->mono_ns);
@@ -225,8 +225,7 @@ void api_divergences(const struct api_instant *at, const struct open_divergence 
 		json_object_begin(&json, NULL);
 		report_kind(&json, row->kind, row->reason[0] ? row->reason : NULL);
 		json_string(&json, "text", divergence_text(row->kind));
-		report_tuple(&json, &row->connection.key);
-		json_string(&json, "role", role_label(row->connection.role));
+		report_tuple(&json, &row->connection);
 		json_time(&json, "since", row->since_ns + at->wall_ns - at->mono_ns);
 		json_seconds(&json, "duration_seconds",
 			     at->mono_ns > row->since_ns ? at->mono_ns - row->since_ns : 0);

@@ -55,12 +55,11 @@ void events_render(const struct track_event *event, uint64_t wall_offset_ns, str
 	json_u64(&json, "schema", EVENTS_SCHEMA);
 	json_time(&json, "time", event->ts_ns + wall_offset_ns);
 	json_u64(&json, "mono_ns", event->ts_ns);
-	report_tuple(&json, &connection->key);
+	report_tuple(&json, connection);
 	if (event->type == TRACK_CONNECTION) {
 		report_life(&json, connection, wall_offset_ns);
 		json_string(&json, "ended", end_label(connection->end));
 	} else {
-		json_string(&json, "role", role_label(connection->role));
 		report_kind(&json, event->kind, event->reason);
 		json_time(&json, "since", event->since_ns + wall_offset_ns);
 		report_states(&json, connection);

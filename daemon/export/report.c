@@ -4,14 +4,16 @@
 
 #include "track/kview.h"
 
-void report_tuple(struct json *json, const struct conn_key *key)
+void report_tuple(struct json *json, const struct connection_report *report)
 {
+	const struct conn_key *key = &report->key;
 	char endpoint[ENDPOINT_TEXT_MAX];
 
 	json_string(json, "local", endpoint_format(key->local_address, key->local_port, endpoint));
 	json_string(json, "remote",
 		    endpoint_format(key->remote_address, key->remote_port, endpoint));
 	json_u64(json, "netns", key->netns);
+	json_string(json, "role", role_label(report->role));
 }
 
 void report_states(struct json *json, const struct connection_report *report)
@@ -49,7 +51,6 @@ static void time_or_null(struct json *json, const char *key, uint64_t mono_ns,
 
 void report_life(struct json *json, const struct connection_report *report, uint64_t wall_offset_ns)
 {
-	json_string(json, "role", role_label(report->role));
 	path_of_fsm(json, "local_path", report->local_path, report->local_steps);
 	path_of_fsm(json, "remote_path", report->remote_path, report->remote_steps);
 	path_of_kernel(json, "kernel_path", report->kernel_path, report->kernel_steps);

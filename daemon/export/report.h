@@ -8,13 +8,13 @@
 #include "export/json.h"
 #include "track/tracker.h"
 
-/* Members of the object that is open: local, remote, netns. */
-void report_tuple(struct json *json, const struct conn_key *key);
+/* Members of the object that is open: local, remote, netns, role. */
+void report_tuple(struct json *json, const struct connection_report *report);
 
 /* wire_state, kernel_state, kernel_substate (TIME_WAIT's, where it is known). */
 void report_states(struct json *json, const struct connection_report *report);
 
-/* role, the three paths, opened, closed, divergences, anomalies, observable, why. The wall clock
+/* The three paths, opened, closed, divergences, anomalies, observable, why. The wall clock
  * is CLOCK_MONOTONIC + wall_offset_ns; times that are not known are null. */
 void report_life(struct json *json, const struct connection_report *report,
 		 uint64_t wall_offset_ns);
