@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A host that forwards: transit is counted as ignored and never tracked; its own traffic is."""
+
+import contextlib
+import sys
+
+from witness import (
+    IPV4, IPV6, Daemon, Lab, Pair, accept, case, check, check_equal, client_of, listener,
+    local_of, main, wait_kernel_state,
+)
+from witness.ends import FAMILIES
+
+
+class Router:
+    """b -- v0 a v2 -- c, with a as the router and the daemon's home."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.c = lab.namespace("c")
+        lab.join(lab.a, "v2", self.c, "v3")
+        lab.address(lab.a, "v2", 1, subnet=1)
+        lab.address(self.c, "v3", 2, subnet=1)
+        lab.a.sysctl(ip_forward=1, ipv6__conf__all__forwarding=1)
+        for space, device, there, via in ((lab.b, "v1", "1", "0"), (self.c, "v3", "0", "1")):
+            space.run("ip", "route", "add", f"10.9.{there}.0/24", "via", f"10.9.{via}.1")
+            prefix = {"0": "fd09::", "1": "fd09:0:0:1::"}
+            space.run("ip", "route", "add", f"{prefix[there]}/64", "via", f"{prefix[via]}1",
+                      "dev", device)
+        self.far = {IPV4: "10.9.1.2", IPV6: "fd09:0:0:1::2"}
+
+
+def forwarded(world, mode, family):
+    router = world
+    lab = router.lab
+    with Daemon(lab.a, "--device=v2", device="v0", mode=mode) as daemon:
+        before = daemon.settled()
+        base = lab.a.snmp()
+        listening = listener(router.c, router.far[family], 7500)
+        for _ in range(5):
+            sock = client_of(lab.b, family, (router.far[family], 7500))
+            child = accept(listening)
+            sock.sendall(b"through the router")
+            check_equal("octets", child.recv(100), b"through the router")
+            child.close()
+            sock.close()
+        listening.close()
+        after = daemon.settled()
+
+        def moved(name, **labels):
+            return after(name, **labels) - before(name, **labels)
+
+        check_equal("the router's own TCP", lab.a.snmp()["InSegs"] - base["InSegs"], 0)
+        check(moved("ignored_segments_total", reason="transit") >= 5 * 8,
+              f"transit counted {moved('ignored_segments_total', reason='transit')} times")
+        for name in ("received_segments_total", "sent_segments_total",
+                     "connections_opened_total", "flow_table_entries"):
+            check_equal(name, moved(name), 0)
+        check_equal("events", [row for row in daemon.read_events()], [])
+        check_equal("connections", daemon.connections(), {})
+
+        pair = Pair(lab, lab.a, family, 7501)
+        here, there = pair.server_at, local_of(pair.client)
+        pair.client.close()
+        wait_kernel_state(pair.server, "CLOSE_WAIT")
+        pair.server.close()
+        event = daemon.wait_event("connection", local=here, remote=there)
+        check_equal("observable", event["observable"], True)
+
+
+for _mode in ("xdp", "tcx"):
+    for _name, _family in FAMILIES.items():
+        case(f"transit {_name} {_mode}", _mode, _family)(forwarded)
+
+
+@contextlib.contextmanager
+def routed():
+    with Lab("transit") as lab:
+        yield Router(lab)
+
+
+if __name__ == "__main__":
+    sys.exit(main(routed))
