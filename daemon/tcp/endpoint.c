@@ -177,9 +177,9 @@ static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 		emit_syn(end, seg, event);
 		break;
 	case EV_SEND_RST:
-		end->flags &= ~EP_SYN_PENDING;
-		return;
 	case EV_SEND_REFUSAL:
+		if (end->state == FSM_CLOSED)
+			end->flags &= ~EP_SYN_PENDING;
 		return;
 	case EV_SEND_FIN:
 	case EV_SEND_FIN_CROSSED:
@@ -252,6 +252,12 @@ void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
 	end->state = state;
 	endpoint_learn(end, facts, &none);
 	end->flags &= ~EP_FRESH;
+	if (state == FSM_SYN_SENT && (end->known & KNOWN_SND_UNA)) {
+		end->iss = end->snd_una;
+		end->known |= KNOWN_ISS;
+		end->flags |= EP_ACTIVE;
+		advance(end, KNOWN_SND_NXT, &end->snd_nxt, end->iss + 1);
+	}
 	if (fsm_has_sent_fin(state) && (end->known & KNOWN_SND_NXT)) {
 		end->snd_fin = end->snd_nxt - 1;
 		end->flags |= EP_FIN_SENT;

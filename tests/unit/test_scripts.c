@@ -39,7 +39,12 @@
 #define LINES_MAX 64
 #define WORDS_MAX 160
 
-enum verb { VERB_SENT, VERB_RECEIVED, VERB_LEARN, VERB_EXPIRE };
+enum verb {
+	VERB_SENT,
+	VERB_RECEIVED,
+	VERB_LEARN,
+	VERB_EXPIRE
+};
 
 struct line {
 	int number;
@@ -64,9 +69,9 @@ struct script {
 static const struct {
 	seq_t local, remote;
 } isn_pairs[] = {
-	{ 1000, 500000 },	      { 0, 0 },
-	{ 0xffffffff, 0xffffffff },   { 0xfffffffe, 0x7ffffffe },
-	{ 0x7fffffff, 0xffffff9c },   { 0xffffffce, 0x80000000 },
+	{ 1000, 500000 },	    { 0, 0 },
+	{ 0xffffffff, 0xffffffff }, { 0xfffffffe, 0x7ffffffe },
+	{ 0x7fffffff, 0xffffff9c }, { 0xffffffce, 0x80000000 },
 };
 
 static bool cells_met[FSM_NR_STATES][EV_NR];
