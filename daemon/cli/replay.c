@@ -127,7 +127,7 @@ static int replay_all(struct replay *replay)
 static int replay_file(const char *path, const struct settings *settings, bool connections)
 {
 	struct replay replay = { .connections = connections };
-	const struct tracker_settings tracking = {
+	struct tracker_settings tracking = {
 		.flows_max = (uint32_t)settings->flows_max,
 		.settle_ns = settings->settle_ms * NS_PER_MS,
 		.time_wait_ns = REFERENCE_2MSL_NS,
@@ -139,6 +139,8 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 	if (err)
 		return err;
 	replay.info = recordlog_info(replay.reader);
+	/* as `run` seeds it: a full table then gives up the same connections */
+	tracking.hash_seed = (uint64_t)replay.info->realtime_offset_ns;
 	replay.tracker = tracker_new(&tracking, &ops);
 	if (!replay.tracker) {
 		err = log_err_ret(-errno, "no room for %u connections", tracking.flows_max);
