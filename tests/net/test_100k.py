@@ -18,6 +18,7 @@ from witness import (
     wait_until,
 )
 from witness.load import connload
+from witness.raw import overflow
 
 HALF = 50_000
 REFUSED, FILTERED, SILENT = 20, 15, 15
@@ -32,10 +33,11 @@ class Faults:
         self.lab, self.family = lab, family
         self.address = lab.ip(lab.a, family)
         self.peer = RawPeer(lab, lab.a, family, host=next(HOSTS))
-        self.full = listener(lab.a, self.address, 9001, backlog=1)
+        self.full = listener(lab.a, self.address, 9001, backlog=REFUSED)
         self.hidden = listener(lab.a, self.address, 9002)
         self.open = listener(lab.a, self.address, 9003)
         self.want = []
+        self.refused = []
         self.sockets = [self.full, self.hidden, self.open]
         lab.a.nft("tcp dport 9002 drop")
 
@@ -51,14 +53,10 @@ class Faults:
         self.want.append((kind, talk.kernel_at, talk.me_at))
 
     def refused_final_acks(self):
-        """Backlog 1 has room for two; all SYNs come before the first final ACK."""
-        talks = [self.talk(number, 9001) for number in range(REFUSED + 2)]
-        for talk in talks:
-            talk.send("S")
-            talk.expect("SA")
-        for talk in talks:
-            talk.send("A")
-        for talk in talks[2:]:
+        numbers = itertools.count()
+        self.refused = overflow(self.lab.a, 9001, REFUSED,
+                                lambda: self.talk(next(numbers), 9001))
+        for talk in self.refused:
             self.note("accept_queue_overflow", talk)
 
     def filtered_syns(self):
@@ -78,6 +76,8 @@ class Faults:
             self.note("silent_close", talk)
 
     def close(self):
+        for talk in self.refused:
+            talk.send("R")
         for sock in self.sockets:
             sock.close()
         self.peer.close()
@@ -86,6 +86,7 @@ class Faults:
 
 def hundred_thousand(lab, mode, family):
     address = lab.ip(lab.a, family)
+    wait_until(lambda: not lab.a.states(), "the TIME_WAITs of the last run stay", 90, 1)
     with Daemon(lab.a, "--flows.max=262144", device="v0", mode=mode,
                 connections=False) as daemon:
         before = daemon.settled()

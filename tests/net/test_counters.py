@@ -12,7 +12,7 @@ import sys
 
 from witness import (
     Daemon, Failure, Lab, Pair, RawPeer, accept, case, check_equal, client_of, close_rst,
-    listener, main, wait_kernel_state, wait_until,
+    kernel_state, listener, main, wait_kernel_state, wait_until,
 )
 from witness.daemon import WEB_PORT
 from witness.ends import FAMILIES, PORTS
@@ -28,6 +28,7 @@ class Run:
         self.port = next(PORTS)
         self.listener = listener(lab.a, self.address, self.port)
         self.held = []
+        self.unfinished = []  # what to do to end a raw peer's connection, once
         self.synacks = 0  # seen by raw peers beyond the first of each connection
         self.instants = 0
         self.base, self.before = lab.a.snmp(), daemon.settled()
@@ -36,6 +37,16 @@ class Run:
         for sock in (*self.held, self.listener):
             sock.close()
         self.peer.close()
+
+    def finish(self):
+        """Ends everything: what is left is TIME_WAIT, and silence."""
+        for talk, flags in self.unfinished:
+            talk.send(flags)
+        for sock in self.held:
+            if kernel_state(sock) in ("LAST_ACK", "CLOSING"):
+                wait_kernel_state(sock, "CLOSED")
+            close_rst(sock)
+        self.held.clear()
 
     def raw(self):
         talk = self.peer.connection(20000 + next(PORTS), self.port)
@@ -81,6 +92,7 @@ def half_open(run):
         talk = run.peer.connection(20000 + next(PORTS), run.port)
         talk.send("S")
         talk.expect("SA")
+        run.unfinished.append((talk, "R"))
 
 
 def connecting(run):
@@ -112,6 +124,7 @@ def passive_closes(run):
         if last:
             sock.shutdown(socket.SHUT_WR)
             talk.expect("FA")
+            run.unfinished.append((talk, "A"))
 
 
 def crossing(run):
@@ -121,6 +134,7 @@ def crossing(run):
     talk.expect("FA")
     talk.send("FA", ack=talk.ack - 1)
     wait_kernel_state(sock, "CLOSING")
+    run.unfinished.append((talk, "A"))
 
 
 def time_waits(run):
@@ -224,9 +238,7 @@ def counters(lab, mode, family):
                 step(run)
                 run.compare_states()
             check_equal("instants compared", run.instants, 10)
-            for sock in run.held:
-                close_rst(sock)
-            run.held.clear()
+            run.finish()
             run.compare_states()
             compare_counters(run)
             compare_records(run)

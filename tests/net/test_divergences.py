@@ -13,6 +13,7 @@ from witness import (
     wait_kernel_state, wait_until,
 )
 from witness.ends import PORTS, both_ends, each_end, space_of
+from witness.raw import overflow
 
 TCP_USER_TIMEOUT = 18
 PROBLEM = {"accept_queue_overflow", "syn_dropped", "segment_filtered", "silent_close"}
@@ -96,19 +97,12 @@ class Scene:
 
 @each_end
 def accept_queue_overflow(world, end, family):
-    """Backlog 1 takes two children. All SYNs come while the queue is empty, so the other final
-    ACKs are refused: these peers believe they are connected."""
-    with Scene(world, end, family, backlog=1) as scene:
-        talks = [scene.talk() for _ in range(4)]
-        for talk in talks:
-            talk.send("S")
-            talk.expect("SA")
-        for talk in talks:
-            talk.send("A")
-        refused = talks[2:]
+    """These peers' final ACKs are refused: they believe they are connected."""
+    with Scene(world, end, family, backlog=2) as scene:
+        refused = overflow(scene.space, scene.port, 2, scene.talk)
         scene.expect_open("accept_queue_overflow", *refused)
         scene.expect_shown("accept_queue_overflow", 2)
-        for _ in range(2):
+        for _ in range(3):
             scene.accept()
         for talk in refused:
             talk.send("A")

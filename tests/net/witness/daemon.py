@@ -105,11 +105,13 @@ class Daemon:
                                             stderr=log, stdin=subprocess.DEVNULL)
         self.events = []
         self._offset = 0
+        self._ended = False
         if wait:
             try:
                 wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}", 30)
             except BaseException:
                 self.kill()
+                shutil.rmtree(self.directory, ignore_errors=True)
                 raise
 
     def _ready(self):
@@ -123,36 +125,36 @@ class Daemon:
         return self
 
     def __exit__(self, kind, *_):
-        if kind is None:
-            try:
+        try:
+            if kind is None and not self._ended:
                 self.stop()
-            finally:
-                self.kill()
-            return
-        print("# daemon's log:", *self.log().splitlines()[-15:], sep="\n#   ")
-        self.kill()
+            elif kind is not None:
+                print("# daemon's log:", *self.log().splitlines()[-15:], sep="\n#   ")
+        finally:
+            self.kill()
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def stop(self):
-        """SIGTERM; exit status 0, everything detached."""
+    def stop(self, number=signal.SIGTERM, leaves=()):
+        """Ends it by a signal: exit status 0, and nothing attached but LEAVES."""
+        self._ended = True
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
         try:
             status = self.process.wait(20)
         except subprocess.TimeoutExpired:
-            raise Failure(f"SIGTERM did not end the daemon: {self.log()[-300:]}") from None
-        check(status == 0, f"exit status {status} after SIGTERM: {self.log()[-600:]}")
-        wait_until(lambda: not attached(self.space),
-                   lambda: f"left attached: {attached(self.space)}", 5)
+            raise Failure(f"signal {number} did not end the daemon: {self.log()[-300:]}") from None
+        check(status == 0, f"exit status {status} after signal {number}: {self.log()[-600:]}")
+        check_equal("attached after the end", attached(self.space), list(leaves))
 
     def kill(self):
+        self._ended = True
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     # -- HTTP
 

@@ -16,7 +16,7 @@ import time
 from collections import namedtuple
 
 from .lab import IPV4, endpoint, ipv6
-from .runner import Failure
+from .runner import Failure, wait_until
 
 FLAGS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20}
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
@@ -130,8 +130,8 @@ class RawPeer:
             for at, seg in enumerate(self._waiting):
                 if wanted(seg):
                     return self._waiting.pop(at)
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._sock], [], [], left)[0]:
+            left = max(deadline - time.monotonic(), 0)
+            if not select.select([self._sock], [], [], left)[0]:
                 return None
             seg = self._parse(self._sock.recv(65536))
             if seg:
@@ -199,3 +199,30 @@ class RawConnection:
         self.expect("S")
         self.send("SA")
         self.expect("A")
+
+
+def overflow(space, port, backlog, new_talk):
+    """Fills the accept queue of a listener so that BACKLOG final ACKs are refused, and returns
+    the talks that sent them. Both queues hold backlog + 1; a full accept queue refuses SYNs, too:
+    so it gets its last child only when the requests stand."""
+    def established():
+        return len(space.sockets("state", "established", f"( sport = :{port} )"))
+
+    def complete(talks, total):
+        for talk in talks:
+            talk.send("A")
+        wait_until(lambda: established() == total, lambda: f"{established()} of {total} children")
+
+    def ask(amount):
+        talks = [new_talk() for _ in range(amount)]
+        for talk in talks:
+            talk.send("S")
+            talk.expect("SA")
+        return talks
+
+    complete(ask(backlog), backlog)
+    last, *refused = ask(backlog + 1)
+    complete([last], backlog + 1)
+    for talk in refused:
+        talk.send("A")
+    return refused
