@@ -11,7 +11,7 @@
 struct listener {
 	struct conn_key key; /* remote side zero */
 	uint64_t cookie;
-	uint64_t seen_ns; /* newest word of its queues */
+	uint64_t seen_ns; /* newest word of it */
 	uint32_t syn_length, accept_length, accept_limit;
 	uint32_t pid;
 	char comm[REC_COMM_BYTES];
@@ -21,6 +21,7 @@ struct listeners {
 	struct listeners_ops ops;
 	struct listener *all;
 	size_t count, room;
+	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
 };
 
 struct listeners *listeners_new(const struct listeners_ops *ops)
@@ -67,6 +68,7 @@ static struct listener *provide(struct listeners *listeners, const struct observ
 	listener = &listeners->all[listeners->count++];
 	memset(listener, 0, sizeof(*listener));
 	listener->cookie = seen->cookie;
+	listener->seen_ns = seen->ts_ns;
 	listener->key = seen->key;
 	listener->key.remote_port = 0;
 	memset(listener->key.remote_address, 0, sizeof(listener->key.remote_address));
@@ -115,6 +117,21 @@ static void take_owner(struct listeners *listeners, const struct observation *se
 	listener->accept_limit = seen->listen->accept_limit;
 }
 
+/* Where the last word of a listener was lost, the next whole sweep misses it. */
+static void take_sweep(struct listeners *listeners, const struct observation *seen)
+{
+	uint64_t begin_ns = listeners->sweep_begin_ns;
+
+	if (seen->sweep->phase == SWEEP_BEGIN) {
+		listeners->sweep_begin_ns = seen->ts_ns;
+		return;
+	}
+	for (size_t i = listeners->count; begin_ns && i-- > 0;)
+		if (listeners->all[i].seen_ns < begin_ns)
+			forget(listeners, listeners->all[i].cookie);
+	listeners->sweep_begin_ns = 0;
+}
+
 void listeners_observe(struct listeners *listeners, const struct observation *observation)
 {
 	const struct rec_snapshot *snapshot = NULL;
@@ -126,6 +143,9 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 		return;
 	case REC_LISTEN:
 		take_owner(listeners, observation);
+		return;
+	case REC_SWEEP:
+		take_sweep(listeners, observation);
 		return;
 	case REC_SOCKET:
 	case REC_LOOK:

@@ -32,8 +32,8 @@ struct listeners_ops {
 struct listeners *listeners_new(const struct listeners_ops *ops);
 void listeners_free(struct listeners *listeners);
 
-/* Takes REC_LISTEN, REC_STATE to and from LISTEN, REC_SOCKET in LISTEN, and the queue lengths
- * that segments' snapshots carry. */
+/* Takes REC_LISTEN, REC_STATE to and from LISTEN, REC_SOCKET and REC_LOOK in LISTEN, sweeps (what
+ * a whole one misses is forgotten), and the queue lengths that segments' snapshots carry. */
 void listeners_observe(struct listeners *listeners, const struct observation *observation);
 
 /* Listening sockets now: what `ss -tln` counts. */

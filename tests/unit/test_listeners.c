@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Listening sockets: their coming and going, groups, queues, the cap on rows. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "listen/listeners.h"
+#include "tcp_defs.h"
+
+struct bench {
+	struct listeners *listeners;
+	uint64_t forgotten; /* the cookie last forgotten */
+};
+
+/* Every socket has met as many SYNs as its cookie says. */
+static int counters(void *context, uint64_t cookie, struct listener_counters *ret)
+{
+	(void)context;
+	memset(ret, 0, sizeof(*ret));
+	ret->syns = cookie;
+	ret->drops[LISTENER_DROP_ACCEPT_QUEUE_FULL] = 1;
+	return 0;
+}
+
+static void forget(void *context, uint64_t cookie)
+{
+	struct bench *bench = context;
+
+	bench->forgotten = cookie;
+}
+
+static struct conn_key key_of(uint16_t port)
+{
+	struct conn_key key = { .netns = 1, .local_port = port };
+
+	return key;
+}
+
+static void change(struct bench *bench, uint16_t port, uint64_t cookie, uint8_t from, uint8_t to)
+{
+	const struct rec_state rec = { .old_state = from, .new_state = to };
+	const struct observation seen = { .type = REC_STATE,
+					  .ts_ns = 100,
+					  .cookie = cookie,
+					  .key = key_of(port),
+					  .state = &rec };
+
+	listeners_observe(bench->listeners, &seen);
+}
+
+static void swept(struct bench *bench, uint16_t port, uint64_t cookie, uint64_t ts_ns,
+		  uint32_t accept_length)
+{
+	const struct rec_socket rec = {
+		.snapshot = { .cookie = cookie,
+			      .state = KS_LISTEN,
+			      .bits = SNAP_QUEUES,
+			      .queues = { .accept_length = accept_length, .accept_limit = 16 } },
+	};
+	const struct observation seen = { .type = REC_SOCKET,
+					  .ts_ns = ts_ns,
+					  .cookie = cookie,
+					  .key = key_of(port),
+					  .socket = &rec };
+
+	listeners_observe(bench->listeners, &seen);
+}
+
+static void sweep(struct bench *bench, enum sweep_phase phase, uint64_t ts_ns)
+{
+	const struct rec_sweep rec = { .phase = phase };
+	const struct observation seen = { .type = REC_SWEEP, .ts_ns = ts_ns, .sweep = &rec };
+
+	listeners_observe(bench->listeners, &seen);
+}
+
+static void comes_and_goes(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[4], other;
+
+	change(bench, 80, 5, KS_CLOSE, KS_LISTEN);
+	assert_int_equal(listeners_count(bench->listeners), 1);
+	assert_int_equal(listeners_snapshot(bench->listeners, rows, 4, &other), 1);
+	assert_int_equal(rows[0].key.local_port, 80);
+	assert_int_equal(rows[0].counters.syns, 5);
+	change(bench, 80, 5, KS_LISTEN, KS_CLOSE);
+	assert_int_equal(listeners_count(bench->listeners), 0);
+	assert_int_equal(bench->forgotten, 5);
+}
+
+static void owner_is_remembered(void **state)
+{
+	struct bench *bench = *state;
+	struct rec_listen rec = { .pid = 42, .accept_limit = 128, .comm = "nginx" };
+	const struct observation seen = { .type = REC_LISTEN,
+					  .ts_ns = 100,
+					  .cookie = 5,
+					  .key = key_of(80),
+					  .listen = &rec };
+	struct listener_row rows[1], other;
+
+	listeners_observe(bench->listeners, &seen);
+	assert_int_equal(listeners_snapshot(bench->listeners, rows, 1, &other), 1);
+	assert_int_equal(rows[0].pid, 42);
+	assert_string_equal(rows[0].comm, "nginx");
+	assert_int_equal(rows[0].accept_limit, 128);
+}
+
+/* SO_REUSEPORT: one row, counters added, the fullest member's queue. */
+static void group_is_one_row(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[4], other;
+
+	swept(bench, 80, 5, 100, 3);
+	swept(bench, 80, 6, 100, 9);
+	swept(bench, 80, 7, 100, 1);
+	swept(bench, 81, 8, 100, 0);
+	assert_int_equal(listeners_count(bench->listeners), 4);
+	assert_int_equal(listeners_snapshot(bench->listeners, rows, 4, &other), 2);
+	assert_int_equal(rows[0].key.local_port, 80);
+	assert_int_equal(rows[0].members, 3);
+	assert_int_equal(rows[0].accept_length, 9);
+	assert_int_equal(rows[0].counters.syns, 18);
+	assert_int_equal(rows[0].counters.drops[LISTENER_DROP_ACCEPT_QUEUE_FULL], 3);
+}
+
+static void rest_is_exact(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[2], other;
+	uint64_t total = 0;
+
+	for (uint16_t port = 1; port <= 100; port++) {
+		swept(bench, port, port, 100, 0);
+		total += port;
+	}
+	assert_int_equal(listeners_snapshot(bench->listeners, rows, 2, &other), 100);
+	assert_int_equal(rows[0].counters.syns, 100);
+	assert_int_equal(rows[1].counters.syns, 99);
+	assert_int_equal(other.members, 98);
+	assert_int_equal(other.counters.syns, total - 199);
+}
+
+static void older_word_changes_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[1], other;
+
+	swept(bench, 80, 5, 200, 3);
+	swept(bench, 80, 5, 100, 9);
+	listeners_snapshot(bench->listeners, rows, 1, &other);
+	assert_int_equal(rows[0].accept_length, 3);
+}
+
+static void sweep_forgets_what_is_gone(void **state)
+{
+	struct bench *bench = *state;
+
+	swept(bench, 80, 5, 100, 0);
+	swept(bench, 81, 6, 100, 0);
+	sweep(bench, SWEEP_BEGIN, 200);
+	swept(bench, 81, 6, 210, 0);
+	sweep(bench, SWEEP_END, 220);
+	assert_int_equal(listeners_count(bench->listeners), 1);
+	assert_int_equal(bench->forgotten, 5);
+}
+
+static int setup(void **state)
+{
+	static struct bench bench;
+	const struct listeners_ops ops = { &bench, counters, forget };
+
+	memset(&bench, 0, sizeof(bench));
+	bench.listeners = listeners_new(&ops);
+	*state = &bench;
+	return bench.listeners ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	listeners_free(((struct bench *)*state)->listeners);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(comes_and_goes),	   TEST(owner_is_remembered),
+		TEST(group_is_one_row),	   TEST(rest_is_exact),
+		TEST(older_word_changes_nothing), TEST(sweep_forgets_what_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
