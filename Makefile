@@ -117,8 +117,9 @@ $(O)/daemon/capture/loader.o: $(O)/witness.skel.h
 
 $(LIBRARY): $(LIB_OBJECTS)
 	$(say) AR $@
-	rm -f $@
-	ar rcs $@ $^
+	rm -f $@.new
+	ar rcs $@.new $^
+	mv $@.new $@
 
 $(O)/tcpwitness: $(O)/daemon/main.o $(LIBRARY)
 	$(say) LD $@

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct outline {
 	const char *at;
 	FILE *out;
 	bool brief;
+	bool silent; /* within what is left out: read, not printed */
 	bool in_row; /* within an object of an array: one line, "- a 1, b 2" */
 	bool row_begun;
 	int depth;			     /* of the value being read; the whole text has 0 */
@@ -61,11 +63,23 @@ static int read_string(struct outline *o, char shown[STRING_SHOWN])
 	return 0;
 }
 
+static void put(struct outline *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct outline *o, const char *fmt, ...)
+{
+	va_list args;
+
+	if (o->silent)
+		return;
+	va_start(args, fmt);
+	vfprintf(o->out, fmt, args);
+	va_end(args);
+}
+
 static void print_headings(struct outline *o, int last)
 {
 	for (int depth = o->printed + 1; depth <= last; depth++)
-		fprintf(o->out, "%*s%s\n", 2 * (depth - 1), "", o->headings[depth]);
-	if (o->printed < last)
+		put(o, "%*s%s\n", 2 * (depth - 1), "", o->headings[depth]);
+	if (o->printed < last && !o->silent)
 		o->printed = last;
 }
 
@@ -76,14 +90,41 @@ static void print_leaf(struct outline *o, const char *label, const char *value)
 	if (o->brief && !o->in_row && (!strcmp(value, "0") || !strcmp(value, "null")))
 		return;
 	if (o->in_row) {
-		fprintf(o->out, "%s%s %s", o->row_begun ? ", " : "", label, value);
+		put(o, "%s%s %s", o->row_begun ? ", " : "", label, value);
 		o->row_begun = true;
 		return;
 	}
 	if (indent < 0)
 		indent = 0;
 	print_headings(o, o->depth - 1);
-	fprintf(o->out, "%*s%-*s %s\n", indent, "", VALUE_COLUMN - indent, label, value);
+	put(o, "%*s%-*s %s\n", indent, "", VALUE_COLUMN - indent, label, value);
+}
+
+/* An object or array that holds numbers, all of them 0, and no true: nothing has happened there. */
+static bool is_idle(const char *at)
+{
+	bool in_string = false, has_number = false;
+	int depth = 0;
+
+	for (; *at; at++) {
+		if (*at == '\\' && at[1])
+			at++;
+		else if (*at == '"')
+			in_string = !in_string;
+		else if (in_string)
+			continue;
+		else if (*at == '{' || *at == '[')
+			depth++;
+		else if ((*at == '}' || *at == ']') && --depth == 0)
+			break;
+		else if (isdigit((unsigned char)*at) && *at != '0')
+			return false;
+		else if (*at == '0')
+			has_number = true;
+		else if (*at == 't') /* of true: no other word has one */
+			return false;
+	}
+	return has_number;
 }
 
 static int print_row(struct outline *o)
@@ -91,12 +132,12 @@ static int print_row(struct outline *o)
 	int err;
 
 	print_headings(o, o->depth - 1);
-	fprintf(o->out, "%*s- ", 2 * (o->depth - 1), "");
+	put(o, "%*s- ", 2 * (o->depth - 1), "");
 	o->in_row = true;
 	o->row_begun = false;
 	err = print_members(o, "");
 	o->in_row = false;
-	fputc('\n', o->out);
+	put(o, "\n");
 	return err;
 }
 
@@ -134,8 +175,15 @@ static int print_value(struct outline *o, const char *label)
 {
 	char first = peek(o), shown[STRING_SHOWN];
 
-	if (first == '{' || first == '[')
-		return print_members(o, label);
+	if (first == '{' || first == '[') {
+		const bool was_silent = o->silent;
+		int err;
+
+		o->silent = was_silent || (o->brief && !o->in_row && o->depth && is_idle(o->at));
+		err = print_members(o, label);
+		o->silent = was_silent;
+		return err;
+	}
 	if (first == '"') {
 		if (read_string(o, shown))
 			return -EBADMSG;

@@ -15,10 +15,9 @@
  *	d
  *	  - e 2, f true
  *
- * With `brief`, members whose value is 0 or null, and headings with nothing below them, are left
- * out. Strings keep the \u escapes of their control characters, so that no value can steer the
- * terminal. 0, or -EBADMSG where the text stops being JSON (what came before is printed) or
- * nests deeper than 16.
+ * With `brief` what is 0 or null is left out, and objects whose numbers are all 0. Strings keep
+ * the \u escapes of their control characters, so that no value can steer the terminal. 0, or
+ * -EBADMSG where the text stops being JSON (what came before is printed) or nests deeper than 16.
  */
 int outline_print(const char *json, bool brief, FILE *out);
 

@@ -85,7 +85,7 @@ static char *outlined(const char *json, bool brief, int *ret_err)
 
 static const char sample[] =
 	"{\"ready\": true, \"a\\\"b\": \"x\\u001b[2J\\\\\",\n"
-	" \"rings\": {\"lost\": -1.5e3, \"empty\": {}, \"zero\": {\"in\": {\"z\": 0}},"
+	" \"rings\": {\"lost\": -1.5e3, \"empty\": {}, \"zero\": {\"in\": {\"s\": \"text\", \"z\": 0}},"
 	" \"list\": [1, {\"k\": null, \"l\": 0, \"m\": [7]}], \"last\": null}, \"end\": 0.5}";
 
 static void test_outline(void **state)
@@ -102,6 +102,7 @@ static void test_outline(void **state)
 				  "  lost                           -1.5e3\n"
 				  "  zero\n"
 				  "    in\n"
+				  "      s                          text\n"
 				  "      z                          0\n"
 				  "  list\n"
 				  "    -                            1\n"
