@@ -18,9 +18,9 @@ static void print_table(void)
 
 			if (step.verdict == V_NEVER)
 				continue;
-			printf("  %-18s %-13s %-10s%s\n", fsm_event_name(event),
+			printf("  %-18s %-13s %s%s%s\n", fsm_event_name(event),
 			       step.to == state ? "." : fsm_state_name(step.to),
-			       fsm_verdict_label(step.verdict),
+			       fsm_verdict_label(step.verdict), step.anomaly ? ": " : "",
 			       step.anomaly ? fsm_anomaly_label(step.anomaly) : "");
 		}
 	}

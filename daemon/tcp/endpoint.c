@@ -234,7 +234,7 @@ void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts
 		advance(end, KNOWN_SND_NXT, &end->snd_nxt, facts->snd_nxt);
 	if (facts->known & KNOWN_RCV_NXT) {
 		advance(end, KNOWN_RCV_NXT, &end->rcv_nxt, facts->rcv_nxt);
-		end->flags |= EP_FRESH;
+		end->flags = facts->lagging ? end->flags & ~EP_FRESH : end->flags | EP_FRESH;
 	}
 	run_pending_fin(end, steps);
 }

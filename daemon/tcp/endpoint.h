@@ -66,6 +66,7 @@ struct tcp_endpoint {
 struct endpoint_facts {
 	uint8_t known; /* KNOWN_SND_NXT, KNOWN_SND_UNA, KNOWN_RCV_NXT */
 	seq_t snd_una, snd_nxt, rcv_nxt;
+	bool lagging; /* the socket may be behind the wire (owned, backlog, XDP): nothing is exact */
 };
 
 /* At most this many steps come from one segment at one end: e.g. ACK of our FIN, then FIN. */
@@ -92,7 +93,7 @@ void endpoint_receive(struct tcp_endpoint *end, const struct tcp_segment *seg,
 /*
  * Facts move variables forward, never back, and never the state by themselves. But a pending FIN
  * that they show as taken in (rcv_nxt beyond it) is processed now: that may append steps. RCV.NXT
- * counts as exact for the one segment that is received next.
+ * counts as exact for the one segment that is received next, unless the facts lag.
  */
 void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts,
 		    struct endpoint_steps *steps);
