@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF tests share: the objects loaded for the current network namespace, and the records
+ * of all rings copied into one list in order of time. Needs root; harness_open() skips without.
+ */
+#ifndef TCPWITNESS_TESTS_BPF_HARNESS_H
+#define TCPWITNESS_TESTS_BPF_HARNESS_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture/kernel_facts.h"
+#include "config.h"
+#include "counters.h"
+#include "record.h"
+#include "tcp_defs.h"
+#include "witness.skel.h"
+
+#define HARNESS_CPUS_MAX 256
+#define HARNESS_RECORDS_MAX 256
+#define HARNESS_RECORD_BYTES 160
+#define HARNESS_RING_BYTES (1u << 16)
+
+struct harness_record {
+	size_t size;
+	union {
+		uint8_t bytes[HARNESS_RECORD_BYTES];
+		struct rec_hdr hdr;
+		struct rec_segment segment;
+		struct rec_drop drop;
+		struct rec_retransmit retransmit;
+		struct rec_reset reset;
+		struct rec_state state;
+		struct rec_listen listen;
+	};
+} __attribute__((aligned(8)));
+
+struct harness {
+	struct witness *skel;
+	struct ring_buffer *rings;
+	unsigned int cpus;
+	uint32_t netns;
+	size_t count;
+	struct harness_record records[HARNESS_RECORDS_MAX];
+};
+
+static inline int harness_collect(void *context, void *data, size_t size)
+{
+	struct harness *harness = context;
+	struct harness_record *record;
+
+	assert_true(harness->count < HARNESS_RECORDS_MAX);
+	assert_true(size <= HARNESS_RECORD_BYTES);
+	record = &harness->records[harness->count++];
+	record->size = size;
+	memcpy(record->bytes, data, size);
+	return 0;
+}
+
+static inline int harness_by_time(const void *one, const void *two)
+{
+	const struct harness_record *a = one, *b = two;
+
+	return a->hdr.ts_ns < b->hdr.ts_ns ? -1 : a->hdr.ts_ns > b->hdr.ts_ns;
+}
+
+/* Takes over what is in the rings; the list is in order of time afterwards. */
+static inline void harness_drain(struct harness *harness)
+{
+	assert_true(ring_buffer__consume(harness->rings) >= 0);
+	qsort(harness->records, harness->count, sizeof(harness->records[0]), harness_by_time);
+}
+
+static inline void harness_rings(struct harness *harness, struct bpf_map *map, int *fds)
+{
+	for (unsigned int cpu = 0; cpu < harness->cpus; cpu++) {
+		fds[cpu] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "test_ring", 0, 0,
+					  HARNESS_RING_BYTES, NULL);
+		assert_true(fds[cpu] >= 0);
+	}
+	assert_int_equal(bpf_map__set_max_entries(map, harness->cpus), 0);
+}
+
+static inline void harness_enter(struct harness *harness, struct bpf_map *map, int *fds)
+{
+	for (uint32_t cpu = 0; cpu < harness->cpus; cpu++) {
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &cpu, &fds[cpu], BPF_ANY),
+				 0);
+		if (!harness->rings)
+			harness->rings =
+				ring_buffer__new(fds[cpu], harness_collect, harness, NULL);
+		else
+			assert_int_equal(ring_buffer__add(harness->rings, fds[cpu],
+							  harness_collect, harness),
+					 0);
+		assert_non_null(harness->rings);
+		close(fds[cpu]); /* the map holds the ring, and the ring buffer its own mapping */
+	}
+}
+
+/* Of a tracepoint's variants, the one whose arguments this kernel has. */
+static inline void harness_choose(struct harness *harness)
+{
+	struct kernel_facts *facts;
+	bool has_reason, has_receiver;
+
+	assert_int_equal(kernel_facts_new(NULL, &facts), 0);
+	has_reason = kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3;
+	has_receiver = kernel_facts_tracepoint(facts, "kfree_skb") >= 4;
+	bpf_program__set_autoload(harness->skel->progs.on_send_reset, has_reason);
+	bpf_program__set_autoload(harness->skel->progs.on_send_reset_noreason, !has_reason);
+	bpf_program__set_autoload(harness->skel->progs.on_kfree_skb, has_receiver);
+	bpf_program__set_autoload(harness->skel->progs.on_kfree_skb_nosk, !has_receiver);
+	kernel_facts_free(facts);
+}
+
+/* Loads everything for the network namespace of the calling thread; attaches nothing. */
+static inline struct harness *harness_open(void)
+{
+	struct harness *harness = calloc(1, sizeof(*harness));
+	int segment_fds[HARNESS_CPUS_MAX], kernel_fds[HARNESS_CPUS_MAX];
+	struct config *config;
+	struct stat status;
+
+	assert_non_null(harness);
+	assert_int_equal(stat("/proc/thread-self/ns/net", &status), 0);
+	harness->netns = (uint32_t)status.st_ino;
+	harness->cpus = (unsigned int)libbpf_num_possible_cpus();
+	assert_true(harness->cpus > 0 && harness->cpus <= HARNESS_CPUS_MAX);
+	harness->skel = witness__open();
+	assert_non_null(harness->skel);
+	config = (struct config *)&harness->skel->rodata->config;
+	config->netns = harness->netns;
+	config->nr_cpus = harness->cpus;
+	harness_choose(harness);
+	harness_rings(harness, harness->skel->maps.segment_rings, segment_fds);
+	harness_rings(harness, harness->skel->maps.kernel_rings, kernel_fds);
+	assert_int_equal(bpf_map__set_inner_map_fd(harness->skel->maps.segment_rings,
+						   segment_fds[0]),
+			 0);
+	assert_int_equal(bpf_map__set_inner_map_fd(harness->skel->maps.kernel_rings,
+						   kernel_fds[0]),
+			 0);
+	assert_int_equal(witness__load(harness->skel), 0);
+	harness_enter(harness, harness->skel->maps.segment_rings, segment_fds);
+	harness_enter(harness, harness->skel->maps.kernel_rings, kernel_fds);
+	return harness;
+}
+
+static inline void harness_close(struct harness *harness)
+{
+	ring_buffer__free(harness->rings);
+	witness__destroy(harness->skel);
+	free(harness);
+}
+
+/* Our address, in the map of local prefixes: v4 as v4-mapped. */
+static inline void harness_local(struct harness *harness, const uint8_t address[16])
+{
+	struct {
+		uint32_t prefixlen;
+		uint8_t address[16];
+	} key = { .prefixlen = 128 };
+	uint8_t one = 1;
+
+	memcpy(key.address, address, 16);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(harness->skel->maps.local_prefixes), &key,
+					     &one, BPF_ANY),
+			 0);
+}
+
+/* A per-CPU value, summed. `bytes` is a multiple of 8: an array of 64-bit counters. */
+static inline void harness_sum(const struct harness *harness, struct bpf_map *map, const void *key,
+			       void *ret_sum, size_t bytes)
+{
+	__u64 *values = calloc(harness->cpus, bytes), *sum = ret_sum;
+
+	assert_non_null(values);
+	memset(ret_sum, 0, bytes);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), key, values), 0);
+	for (size_t i = 0; i < harness->cpus * (bytes / 8); i++)
+		sum[i % (bytes / 8)] += values[i];
+	free(values);
+}
+
+static inline struct segment_counters harness_segments(const struct harness *harness,
+						       uint32_t ifindex)
+{
+	struct segment_counters sum;
+
+	harness_sum(harness, harness->skel->maps.segments, &ifindex, &sum, sizeof(sum));
+	return sum;
+}
+
+static inline struct total_counters harness_totals(const struct harness *harness)
+{
+	struct total_counters sum;
+	uint32_t zero = 0;
+
+	harness_sum(harness, harness->skel->maps.totals, &zero, &sum, sizeof(sum));
+	return sum;
+}
+
+#endif

@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Real sockets, two network namespaces, one veth pair: the exact list of records that the watched
+ * end makes, with the kernel's state in each. Each scenario runs over IPv4 and IPv6, with the
+ * segments taken in by XDP and by tc.
+ */
+#include "bpf/harness.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define TCX_INGRESS 46
+#define TCX_EGRESS 47
+#define PATIENCE_MS 5000
+#define LINE_MAX_BYTES 96
+#define PORT 7001
+
+/* A is watched, B is its peer. One thread owns both ends' sockets. */
+struct world {
+	int space_a, space_b; /* network namespaces */
+	struct harness *harness;
+	int links[2]; /* of the segment programs */
+	struct bpf_link *tracepoints[16];
+	size_t nr_tracepoints;
+	int family;
+	int listener, one, other; /* sockets of the scenario; `one` is A's */
+};
+
+static struct world world;
+
+/* ---- the two ends ---------------------------------------------------------------------------- */
+
+static void enter(int space)
+{
+	assert_int_equal(setns(space, CLONE_NEWNET), 0);
+}
+
+static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void run(const char *format, ...)
+{
+	char command[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	if (system(command))
+		fail_msg("failed: %s", command);
+}
+
+static socklen_t address(char end, uint16_t port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	char text[32];
+
+	memset(ret, 0, sizeof(*ret));
+	ret->ss_family = (sa_family_t)world.family;
+	if (world.family == AF_INET) {
+		snprintf(text, sizeof(text), "10.93.0.%d", end == 'a' ? 1 : 2);
+		v4->sin_port = htons(port);
+		assert_int_equal(inet_pton(AF_INET, text, &v4->sin_addr), 1);
+		return sizeof(*v4);
+	}
+	snprintf(text, sizeof(text), "fd93::%d", end == 'a' ? 1 : 2);
+	v6->sin6_port = htons(port);
+	assert_int_equal(inet_pton(AF_INET6, text, &v6->sin6_addr), 1);
+	return sizeof(*v6);
+}
+
+static int socket_at(char end)
+{
+	int fd;
+
+	enter(end == 'a' ? world.space_a : world.space_b);
+	fd = socket(world.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int listen_at(char end)
+{
+	struct sockaddr_storage at;
+	socklen_t length = address(end, PORT, &at);
+	int fd = socket_at(end), on = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, length), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+static int connect_from(char end, int expected_errno)
+{
+	struct sockaddr_storage to;
+	socklen_t length = address(end == 'a' ? 'b' : 'a', PORT, &to);
+	int fd = socket_at(end);
+	int err = connect(fd, (struct sockaddr *)&to, length) ? errno : 0;
+
+	assert_int_equal(err, expected_errno);
+	return fd;
+}
+
+static int accept_one(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void shut(int *fd)
+{
+	assert_int_equal(close(*fd), 0);
+	*fd = -1;
+}
+
+static void reset(int *fd)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	assert_int_equal(setsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	shut(fd);
+}
+
+/* ---- records as text ------------------------------------------------------------------------- */
+
+static const char *state_name(uint8_t state)
+{
+	static const char *const names[KS_NR] = {
+		[KS_NONE] = "none",
+#define X(name, number) [KS_##name] = #name,
+		KERNEL_STATES(X)
+#undef X
+	};
+
+	return state < KS_NR ? names[state] : "?";
+}
+
+static const char *flags_name(uint8_t flags)
+{
+	switch (flags & (TCPF_SYN | TCPF_FIN | TCPF_RST | TCPF_ACK)) {
+	case TCPF_SYN:
+		return "SYN";
+	case TCPF_SYN | TCPF_ACK:
+		return "SYN+ACK";
+	case TCPF_ACK:
+		return "ACK";
+	case TCPF_FIN | TCPF_ACK:
+		return "FIN+ACK";
+	case TCPF_RST:
+		return "RST";
+	case TCPF_RST | TCPF_ACK:
+		return "RST+ACK";
+	}
+	return "?";
+}
+
+static void segment_text(const struct rec_segment *segment, char *text)
+{
+	const struct rec_snapshot *snap = &segment->snapshot;
+
+	snprintf(text, LINE_MAX_BYTES, "%s %s %s%s%s%s%s",
+		 segment->hdr.flags & REC_F_SENT ? "out" : "in", flags_name(segment->tcp_flags),
+		 state_name(snap->state), snap->substate ? "/" : "",
+		 snap->substate ? state_name(snap->substate) : "",
+		 snap->bits & SNAP_QUEUES ? " queues" : "",
+		 snap->bits & SNAP_DONE ? " done" : "");
+}
+
+static void record_text(const struct harness_record *record, char *text)
+{
+	switch (record->hdr.type) {
+	case REC_SEGMENT:
+		segment_text(&record->segment, text);
+		break;
+	case REC_STATE:
+		snprintf(text, LINE_MAX_BYTES, "%s>%s%s%s", state_name(record->state.old_state),
+			 state_name(record->state.new_state),
+			 record->state.bits & STATE_DONE ? " done" : "",
+			 record->state.bits & STATE_NO_TUPLE ? " no-tuple" : "");
+		if (record->state.sk_err)
+			snprintf(text + strlen(text), 16, " err %u", record->state.sk_err);
+		break;
+	case REC_LISTEN:
+		snprintf(text, LINE_MAX_BYTES, "listen %u limit %u", record->listen.local_port,
+			 record->listen.accept_limit);
+		break;
+	case REC_RESET:
+		snprintf(text, LINE_MAX_BYTES, "reset %s %s",
+			 record->hdr.flags & REC_F_SENT ? "sent" : "received",
+			 state_name(record->reset.state));
+		break;
+	case REC_DROP:
+		snprintf(text, LINE_MAX_BYTES, "drop %s%s",
+			 record->hdr.flags & REC_F_SENT ? "out " : "",
+			 flags_name(record->drop.tcp_flags));
+		break;
+	case REC_RETRANSMIT:
+		snprintf(text, LINE_MAX_BYTES, "retransmit %s",
+			 flags_name(record->retransmit.tcp_flags));
+		break;
+	default:
+		snprintf(text, LINE_MAX_BYTES, "type %u", record->hdr.type);
+	}
+}
+
+static void print_records(void)
+{
+	char text[LINE_MAX_BYTES];
+
+	for (size_t i = 0; i < world.harness->count; i++) {
+		record_text(&world.harness->records[i], text);
+		print_error("  %zu: %s\n", i, text);
+	}
+}
+
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until there are that many records. */
+static void wait_records(size_t count)
+{
+	long deadline = now_ms() + PATIENCE_MS;
+
+	for (;;) {
+		harness_drain(world.harness);
+		if (world.harness->count >= count)
+			return;
+		if (now_ms() > deadline) {
+			print_records();
+			fail_msg("%zu records, waited for %zu", world.harness->count, count);
+		}
+		poll(NULL, 0, 1);
+	}
+}
+
+/* ---- what must hold for every record ---------------------------------------------------------- */
+
+static void check_address(const uint8_t *bytes, char end)
+{
+	struct sockaddr_storage at;
+
+	address(end, 0, &at);
+	if (world.family == AF_INET)
+		assert_memory_equal(bytes, &((struct sockaddr_in *)&at)->sin_addr, 4);
+	else
+		assert_memory_equal(bytes, &((struct sockaddr_in6 *)&at)->sin6_addr, 16);
+}
+
+/* Where a type's ports and addresses lie. */
+static const uint8_t *record_tail(const struct harness_record *record, size_t *ret_fixed,
+				  uint16_t *ret_local, uint16_t *ret_remote)
+{
+#define CASE(type, name, local, remote)                                                            \
+	case type:                                                                                 \
+		*ret_fixed = sizeof(record->name);                                                 \
+		*ret_local = record->name.local;                                                   \
+		*ret_remote = remote;                                                              \
+		return record->name.addresses
+	switch (record->hdr.type) {
+		CASE(REC_SEGMENT, segment, local_port, record->segment.remote_port);
+		CASE(REC_DROP, drop, local_port, record->drop.remote_port);
+		CASE(REC_RETRANSMIT, retransmit, local_port, record->retransmit.remote_port);
+		CASE(REC_RESET, reset, local_port, record->reset.remote_port);
+		CASE(REC_STATE, state, local_port, record->state.remote_port);
+		CASE(REC_LISTEN, listen, local_port, 0);
+	}
+#undef CASE
+	fail_msg("record of type %u", record->hdr.type);
+	return NULL;
+}
+
+/* Size, namespace, and the one tuple of the scenario, A's end first. */
+static void check_record(const struct harness_record *record, uint16_t local, uint16_t remote)
+{
+	size_t fixed = 0, address_bytes = world.family == AF_INET ? 4 : 16;
+	uint16_t local_port = 0, remote_port = 0;
+	const uint8_t *tail = record_tail(record, &fixed, &local_port, &remote_port);
+
+	assert_int_equal(record->hdr.version, RECORD_VERSION);
+	assert_int_equal(record->hdr.netns, world.harness->netns);
+	assert_int_equal(record->size, fixed + 2 * address_bytes);
+	assert_int_equal(!!(record->hdr.flags & REC_F_IPV6), world.family == AF_INET6);
+	assert_false(record->hdr.flags & REC_F_TRANSLATED);
+	if (record->hdr.type == REC_STATE && record->state.bits & STATE_NO_TUPLE) {
+		assert_int_not_equal(record->state.cookie, 0);
+		assert_int_equal(remote_port, remote);
+		return;
+	}
+	assert_int_equal(local_port, local);
+	check_address(tail, 'a');
+	if (!remote_port) { /* the listener's own */
+		assert_int_equal(local, PORT);
+		return;
+	}
+	assert_int_equal(remote_port, remote);
+	check_address(tail + address_bytes, 'b');
+}
+
+/* The client's port: whichever in the records is not the listener's. */
+static uint16_t other_port(void)
+{
+	for (size_t i = 0; i < world.harness->count; i++) {
+		const struct harness_record *record = &world.harness->records[i];
+
+		if (record->hdr.type == REC_SEGMENT)
+			return record->segment.local_port == PORT ? record->segment.remote_port
+								  : record->segment.local_port;
+	}
+	return 0;
+}
+
+/* One connection, one cookie: in all its states and, once it exists, in its segments. */
+static void check_cookies(void)
+{
+	uint64_t cookie = 0;
+
+	for (size_t i = 0; i < world.harness->count; i++) {
+		const struct harness_record *record = &world.harness->records[i];
+		uint64_t seen = 0;
+
+		if (record->hdr.type == REC_STATE && record->state.remote_port)
+			seen = record->state.cookie;
+		else if (record->hdr.type == REC_SEGMENT &&
+			 record->segment.snapshot.state != KS_LISTEN)
+			seen = record->segment.snapshot.cookie;
+		if (!seen)
+			continue;
+		if (!cookie)
+			cookie = seen;
+		assert_int_equal(seen, cookie);
+	}
+}
+
+/* The records are these lines, in this order, and no others. NULL ends the list. */
+static void expect(bool client, const char *const *lines)
+{
+	char text[LINE_MAX_BYTES];
+	size_t count = 0;
+	uint16_t other;
+
+	while (lines[count])
+		count++;
+	wait_records(count);
+	for (size_t i = 0; i < world.harness->count; i++) {
+		record_text(&world.harness->records[i], text);
+		if (i < count && !strcmp(text, lines[i]))
+			continue;
+		print_records();
+		fail_msg("record %zu is \"%s\", not \"%s\"", i, text, i < count ? lines[i] : "-");
+	}
+	other = other_port();
+	for (size_t i = 0; i < world.harness->count; i++)
+		check_record(&world.harness->records[i], client ? other : PORT,
+			     client ? PORT : other);
+	check_cookies();
+}
+
+#define EXPECT(client, ...) expect(client, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* ---- scenarios ------------------------------------------------------------------------------- */
+
+#define ACTIVE_OPEN                                                                                \
+	"CLOSE>SYN_SENT no-tuple", "out SYN SYN_SENT", "in SYN+ACK SYN_SENT",                      \
+		"SYN_SENT>ESTABLISHED", "out ACK ESTABLISHED"
+#define ACTIVE_OPEN_RECORDS 5
+
+#define LISTEN_AT "CLOSE>LISTEN", "listen 7001 limit 16"
+#define PASSIVE_OPEN                                                                               \
+	LISTEN_AT, "in SYN LISTEN queues", "out SYN+ACK NEW_SYN_RECV queues",                      \
+		"in ACK NEW_SYN_RECV queues", "SYN_RECV>ESTABLISHED"
+#define PASSIVE_OPEN_RECORDS 6
+
+static void open_active(void)
+{
+	world.listener = listen_at('b');
+	world.one = connect_from('a', 0);
+	world.other = accept_one(world.listener);
+	wait_records(ACTIVE_OPEN_RECORDS);
+}
+
+static void open_passive(void)
+{
+	world.listener = listen_at('a');
+	world.other = connect_from('b', 0);
+	world.one = accept_one(world.listener);
+	wait_records(PASSIVE_OPEN_RECORDS);
+}
+
+static void active_open_active_close(void **state)
+{
+	(void)state;
+	open_active();
+	shut(&world.one);
+	wait_records(ACTIVE_OPEN_RECORDS + 5);
+	shut(&world.other);
+	EXPECT(true, ACTIVE_OPEN, "ESTABLISHED>FIN_WAIT1", "out FIN+ACK FIN_WAIT1",
+	       "in ACK FIN_WAIT1", "FIN_WAIT1>FIN_WAIT2", "FIN_WAIT2>CLOSE",
+	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT");
+}
+
+static void passive_open_passive_close(void **state)
+{
+	(void)state;
+	open_passive();
+	shut(&world.other);
+	wait_records(PASSIVE_OPEN_RECORDS + 3);
+	shut(&world.one);
+	wait_records(PASSIVE_OPEN_RECORDS + 7);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "in FIN+ACK ESTABLISHED", "ESTABLISHED>CLOSE_WAIT done",
+	       "out ACK CLOSE_WAIT done", "CLOSE_WAIT>LAST_ACK done", "out FIN+ACK LAST_ACK done",
+	       "in ACK LAST_ACK done", "LAST_ACK>CLOSE done", "LISTEN>CLOSE");
+}
+
+static void passive_open_active_close(void **state)
+{
+	(void)state;
+	open_passive();
+	shut(&world.one);
+	wait_records(PASSIVE_OPEN_RECORDS + 5);
+	shut(&world.other);
+	wait_records(PASSIVE_OPEN_RECORDS + 7);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "ESTABLISHED>FIN_WAIT1", "out FIN+ACK FIN_WAIT1",
+	       "in ACK FIN_WAIT1", "FIN_WAIT1>FIN_WAIT2", "FIN_WAIT2>CLOSE",
+	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT", "LISTEN>CLOSE");
+}
+
+static void move_bytes(int from, int to, size_t bytes)
+{
+	static uint8_t buffer[1 << 16];
+	size_t sent = 0, received = 0;
+	ssize_t n;
+
+	while (received < bytes) {
+		if (sent < bytes) {
+			n = send(from, buffer,
+				 bytes - sent < sizeof(buffer) ? bytes - sent : sizeof(buffer),
+				 MSG_DONTWAIT);
+			assert_true(n > 0 || errno == EAGAIN);
+			sent += n > 0 ? (size_t)n : 0;
+		}
+		n = recv(to, buffer, sizeof(buffer), MSG_DONTWAIT);
+		assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+		received += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* Data both ways leaves no record, only counts. */
+static void data_exchange(void **state)
+{
+	struct segment_counters before, after;
+	uint32_t ifindex;
+
+	(void)state;
+	open_passive();
+	enter(world.space_a);
+	ifindex = if_nametoindex("bpfa");
+	before = harness_segments(world.harness, ifindex);
+	move_bytes(world.other, world.one, 10);
+	move_bytes(world.one, world.other, 200000);
+	after = harness_segments(world.harness, ifindex);
+	assert_int_equal(after.received[SEGMENT_DATA] - before.received[SEGMENT_DATA], 1);
+	assert_in_range(after.sent[SEGMENT_DATA] - before.sent[SEGMENT_DATA], 200000 / 1448, 400);
+	assert_true(after.received[SEGMENT_ACK] > before.received[SEGMENT_ACK]);
+	shut(&world.other);
+	wait_records(PASSIVE_OPEN_RECORDS + 3);
+	shut(&world.one);
+	wait_records(PASSIVE_OPEN_RECORDS + 7);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "in FIN+ACK ESTABLISHED", "ESTABLISHED>CLOSE_WAIT done",
+	       "out ACK CLOSE_WAIT done", "CLOSE_WAIT>LAST_ACK done", "out FIN+ACK LAST_ACK done",
+	       "in ACK LAST_ACK done", "LAST_ACK>CLOSE done", "LISTEN>CLOSE");
+}
+
+static void connect_closed_port_out(void **state)
+{
+	(void)state;
+	world.one = connect_from('a', ECONNREFUSED);
+	shut(&world.one);
+	EXPECT(true, "CLOSE>SYN_SENT no-tuple", "out SYN SYN_SENT", "in RST+ACK SYN_SENT",
+	       "reset received SYN_SENT", "SYN_SENT>CLOSE err 111");
+}
+
+static void connect_closed_port_in(void **state)
+{
+	(void)state;
+	world.other = connect_from('b', ECONNREFUSED);
+	shut(&world.other);
+	EXPECT(false, "in SYN none", "reset sent none", "out RST+ACK none", "drop SYN");
+}
+
+static void rst_received_estab(void **state)
+{
+	(void)state;
+	open_passive();
+	reset(&world.other);
+	wait_records(PASSIVE_OPEN_RECORDS + 3);
+	shut(&world.one);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "in RST+ACK ESTABLISHED", "reset received ESTABLISHED",
+	       "ESTABLISHED>CLOSE err 104", "LISTEN>CLOSE");
+}
+
+static void linger0_close(void **state)
+{
+	(void)state;
+	open_passive();
+	reset(&world.one);
+	wait_records(PASSIVE_OPEN_RECORDS + 3);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "ESTABLISHED>CLOSE", "out RST+ACK CLOSE", "reset sent CLOSE",
+	       "LISTEN>CLOSE");
+}
+
+static void half_close(void **state)
+{
+	(void)state;
+	open_passive();
+	assert_int_equal(shutdown(world.one, SHUT_WR), 0);
+	wait_records(PASSIVE_OPEN_RECORDS + 4);
+	move_bytes(world.other, world.one, 4000);
+	shut(&world.other);
+	wait_records(PASSIVE_OPEN_RECORDS + 7);
+	shut(&world.one);
+	shut(&world.listener);
+	EXPECT(false, PASSIVE_OPEN, "ESTABLISHED>FIN_WAIT1", "out FIN+ACK FIN_WAIT1",
+	       "in ACK FIN_WAIT1", "FIN_WAIT1>FIN_WAIT2", "in FIN+ACK FIN_WAIT2",
+	       "out ACK FIN_WAIT2 done", "FIN_WAIT2>CLOSE done", "LISTEN>CLOSE");
+}
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+static int new_space(void)
+{
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	run("ip link set lo up");
+	return fd;
+}
+
+static void make_network(void)
+{
+	world.space_a = new_space();
+	world.space_b = new_space();
+	run("ip link add bpfb type veth peer name bpfa");
+	run("ip link set bpfa netns /proc/%d/fd/%d", getpid(), world.space_a);
+	run("ip addr add 10.93.0.2/24 dev bpfb && ip addr add fd93::2/64 dev bpfb nodad && "
+	    "ip link set bpfb up");
+	enter(world.space_a);
+	run("ip addr add 10.93.0.1/24 dev bpfa && ip addr add fd93::1/64 dev bpfa nodad && "
+	    "ip link set bpfa up");
+}
+
+static void add_local(struct harness *harness)
+{
+	uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, [12] = 10, 93, 0, 1 };
+	uint8_t v6[16] = { 0xfd, 0x93, [15] = 1 };
+
+	harness_local(harness, v4);
+	harness_local(harness, v6);
+}
+
+/* Attaches in A: tracepoints, tcx egress, and the ingress that is being tested. */
+static void attach(bool by_xdp)
+{
+	struct witness *skel = world.harness->skel;
+	int ifindex = (int)if_nametoindex("bpfa");
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING ||
+		    bpf_program__expected_attach_type(program) != BPF_TRACE_RAW_TP ||
+		    !bpf_program__autoload(program))
+			continue;
+		assert_true(world.nr_tracepoints < 16);
+		world.tracepoints[world.nr_tracepoints] = bpf_program__attach(program);
+		assert_non_null(world.tracepoints[world.nr_tracepoints++]);
+	}
+	world.links[0] = bpf_link_create(bpf_program__fd(skel->progs.tc_egress_eth), ifindex,
+					 TCX_EGRESS, NULL);
+	if (by_xdp)
+		world.links[1] = bpf_link_create(bpf_program__fd(skel->progs.xdp_ingress), ifindex,
+						 BPF_XDP, NULL);
+	else
+		world.links[1] = bpf_link_create(bpf_program__fd(skel->progs.tc_ingress_eth),
+						 ifindex, TCX_INGRESS, NULL);
+	assert_true(world.links[0] >= 0);
+	assert_true(world.links[1] >= 0);
+}
+
+static int group_setup(bool by_xdp)
+{
+	if (geteuid())
+		return 0;
+	make_network();
+	world.harness = harness_open();
+	add_local(world.harness);
+	attach(by_xdp);
+	return 0;
+}
+
+static int setup_tc(void **state)
+{
+	(void)state;
+	return group_setup(false);
+}
+
+static int setup_xdp(void **state)
+{
+	(void)state;
+	return group_setup(true);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (geteuid())
+		return 0;
+	close(world.links[0]);
+	close(world.links[1]);
+	while (world.nr_tracepoints)
+		bpf_link__destroy(world.tracepoints[--world.nr_tracepoints]);
+	harness_close(world.harness);
+	close(world.space_a);
+	close(world.space_b);
+	return 0;
+}
+
+static int begin(int family)
+{
+	world.family = family;
+	world.listener = world.one = world.other = -1;
+	if (world.harness)
+		world.harness->count = 0;
+	return 0;
+}
+
+static int begin_v4(void **state)
+{
+	(void)state;
+	return begin(AF_INET);
+}
+
+static int begin_v6(void **state)
+{
+	(void)state;
+	return begin(AF_INET6);
+}
+
+/* Resets what a failed scenario left open, and forgets its records. */
+static int end(void **state)
+{
+	(void)state;
+	if (world.one >= 0)
+		reset(&world.one);
+	if (world.other >= 0)
+		reset(&world.other);
+	if (world.listener >= 0)
+		shut(&world.listener);
+	if (world.harness)
+		harness_drain(world.harness);
+	return 0;
+}
+
+static void needs_root(void **state)
+{
+	(void)state;
+	if (geteuid()) {
+		print_message("skipped: needs root (network namespaces, CAP_BPF)\n");
+		skip();
+	}
+}
+
+#define BOTH(test)                                                                                 \
+	{ #test "_v4", test, begin_v4, end, NULL }, { #test "_v6", test, begin_v6, end, NULL }
+
+int main(void)
+{
+	static const struct CMUnitTest privileges[] = { cmocka_unit_test(needs_root) };
+	static const struct CMUnitTest scenarios[] = {
+		BOTH(active_open_active_close),
+		BOTH(passive_open_passive_close),
+		BOTH(passive_open_active_close),
+		BOTH(data_exchange),
+		BOTH(connect_closed_port_out),
+		BOTH(connect_closed_port_in),
+		BOTH(rst_received_estab),
+		BOTH(linger0_close),
+		BOTH(half_close),
+	};
+	int failed = cmocka_run_group_tests_name("privileges", privileges, NULL, NULL);
+
+	if (geteuid())
+		return failed;
+	failed += cmocka_run_group_tests_name("timelines by tc", scenarios, setup_tc, teardown);
+	failed += cmocka_run_group_tests_name("timelines by xdp", scenarios, setup_xdp, teardown);
+	return failed;
+}
