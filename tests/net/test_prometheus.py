@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A real Prometheus scrapes the daemon, in both formats, and ends up with what the daemon said.
+
+Prometheus 2.42 always prefers OpenMetrics; a small relay in front of the daemon asks for the text
+format in its place. Beside it, promtool and the strict OpenMetrics checker read a live scrape.
+"""
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+
+import openmetrics
+from witness import (
+    IPV4, Daemon, Failure, Lab, Pair, Skip, case, check, check_equal, main, wait_until,
+)
+
+TEXT = "text/plain;version=0.0.4"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+CONTENT_TYPES = {
+    TEXT: "text/plain; version=0.0.4; charset=utf-8",
+    OPENMETRICS: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+}
+PROMETHEUS_PORT, RELAY_PORT = 9090, 9091
+
+
+class Relay:
+    """Passes every GET on to the daemon, asking for the text format."""
+
+    def __init__(self, space, daemon):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, headers, body = daemon.web(self.path, headers={"Accept": TEXT})
+                self.send_response(status)
+                self.send_header("Content-Type", headers["Content-Type"])
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        with space:
+            self.server = http.server.ThreadingHTTPServer(("127.0.0.1", RELAY_PORT), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Prometheus:
+    """Debian's, in the daemon's namespace, with one job a format."""
+
+    def __init__(self, space):
+        self.space = space
+        self.directory = tempfile.mkdtemp(prefix="tcpwitness-prometheus-")
+        config = os.path.join(self.directory, "prometheus.yml")
+        with open(config, "w", encoding="ascii") as file:
+            json.dump({
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                "scrape_configs": [
+                    {"job_name": name,
+                     "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+                    for name, port in (("openmetrics", 10293), ("text", RELAY_PORT))],
+            }, file)
+        self.log_path = os.path.join(self.directory, "log")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(space.command(
+                "prometheus", f"--config.file={config}",
+                f"--storage.tsdb.path={self.directory}/data",
+                f"--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}"),
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def ask(self, path, **arguments):
+        if self.process.poll() is not None:
+            raise Failure(f"Prometheus ended: {self.log()[-600:]}")
+        url = f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/{path}"
+        if arguments:
+            url += "?" + urllib.parse.urlencode(arguments)
+        answer = subprocess.run(self.space.command("curl", "-sf", "-m", "10", url),
+                                capture_output=True, check=False)
+        return json.loads(answer.stdout)["data"] if answer.returncode == 0 else None
+
+    def query(self, expression):
+        """[(labels, value)], empty while there is nothing."""
+        data = self.ask("query", query=expression)
+        return [(row["metric"], float(row["value"][1])) for row in data["result"]] if data else []
+
+    def targets(self):
+        data = self.ask("targets")
+        return {row["labels"]["job"]: row for row in data["activeTargets"]} if data else {}
+
+    def wait_scraped(self):
+        """Until the last scrape of both jobs went well."""
+        def both():
+            rows = self.targets()
+            return len(rows) == 2 and all(row["health"] == "up" for row in rows.values())
+        wait_until(both, lambda: "not scraped: " + "; ".join(
+            f"{job}: {row['health']} {row['lastError']}"
+            for job, row in self.targets().items()), 30, pause=0.2)
+
+
+@contextlib.contextmanager
+def world():
+    if not shutil.which("prometheus") or not shutil.which("promtool"):
+        raise Skip("prometheus is not installed")
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(Lab("prometheus"))
+        daemon = stack.enter_context(Daemon(lab.a, device="v0"))
+        for space in (lab.a, lab.b):
+            Pair(lab, space, IPV4, 7600).close()
+        daemon.settled()
+        relay = Relay(lab.a, daemon)
+        stack.callback(relay.close)
+        prometheus = Prometheus(lab.a)
+        stack.callback(prometheus.close)
+        prometheus.wait_scraped()
+        yield daemon, prometheus
+
+
+def scrape(daemon, accept, **headers):
+    status, answered, body = daemon.web("/metrics", headers={"Accept": accept, **headers},
+                                        over_tcp=True)
+    check_equal("status", status, 200)
+    check_equal("Content-Type", answered["Content-Type"], CONTENT_TYPES[accept])
+    return body
+
+
+@case("promtool check metrics finds nothing in a live scrape")
+def promtool(state):
+    daemon, _ = state
+    done = subprocess.run(["promtool", "check", "metrics"], input=scrape(daemon, TEXT),
+                          capture_output=True, check=False)
+    check(done.returncode == 0 and not done.stderr.strip(),
+          f"promtool: {done.returncode} {(done.stdout + done.stderr).decode()}")
+
+
+@case("the strict checker finds nothing in a live OpenMetrics scrape")
+def strict(state):
+    daemon, _ = state
+    check_equal("errors", openmetrics.check(scrape(daemon, OPENMETRICS)), [])
+
+
+@case("gzip: smaller, and the same metrics")
+def gzipped(state):
+    daemon, _ = state
+    packed = subprocess.run(["gzip", "-dc"], check=True, capture_output=True, input=scrape(
+        daemon, OPENMETRICS, **{"Accept-Encoding": "gzip"})).stdout
+    check_equal("errors", openmetrics.check(packed), [])
+
+
+def names_of(text):
+    return {line.split("{")[0].split(" ")[0] for line in text.decode().splitlines()
+            if line and not line.startswith("#")}
+
+
+@case("both formats carry the same series")
+def same_series(state):
+    daemon, _ = state
+
+    def series(body):
+        # le is a canonical float in one of them: 1.6e-05 beside 0.000016
+        return sorted(re.sub(r'le="([0-9.e-]+)"', lambda le: f'le="{float(le[1])}"',
+                             line.rsplit(" ", 1)[0])
+                      for line in body.decode().splitlines() if not line.startswith("#"))
+    check_equal("series", series(scrape(daemon, TEXT)), series(scrape(daemon, OPENMETRICS)))
+
+
+@case("Prometheus has every sample of OpenMetrics, none refused", "openmetrics")
+@case("Prometheus has every sample of the text format, none refused", "text")
+def all_samples(state, job):
+    daemon, prometheus = state
+    offered = scrape(daemon, TEXT)
+    lines = sum(1 for line in offered.decode().splitlines() if not line.startswith("#"))
+    wait_until(lambda: prometheus.query(f'scrape_samples_scraped{{job="{job}"}}') and
+               prometheus.query(f'scrape_samples_scraped{{job="{job}"}}')[0][1] == lines,
+               lambda: f"{prometheus.query('scrape_samples_scraped')} of {lines} samples")
+    kept = {row["__name__"] for row, _ in prometheus.query(
+        f'{{__name__=~"tcpwitness_.+|process_.+",job="{job}"}}')}
+    check_equal("metrics it does not have", names_of(offered) - kept, set())
+    check("level=warn" not in prometheus.log() and "level=error" not in prometheus.log(),
+          f"Prometheus complains: {prometheus.log()}")
+
+
+@case("the values are the daemon's, by job openmetrics", "openmetrics")
+@case("the values are the daemon's, by job text", "text")
+def values(state, job):
+    daemon, prometheus = state
+    # counters, which asking Prometheus itself moves on: what it has was true in between
+    truth = daemon.metrics()
+    for name, labels in (("connections_opened_total", {"role": "client"}),
+                         ("connections_opened_total", {"role": "server"}),
+                         ("received_segments_total", {"kind": "synack"}),
+                         ("divergences_total", {"kind": "syn_dropped"}),
+                         ("handshake_duration_seconds_count", {"role": "client"}),
+                         ("flow_table_limit", {}), ("ready", {}),
+                         ("records_decoded_total", {"ring": "segment"}),
+                         ("records_lost_total", {"ring": "segment"})):
+        matcher = ",".join([f'job="{job}"'] + [f'{k}="{v}"' for k, v in labels.items()])
+        expression = f"sum(tcpwitness_{name}{{{matcher}}})"
+        low = truth(name, **labels)
+        got = wait_until(lambda: [value for _, value in prometheus.query(expression)
+                                  if value >= low],
+                         lambda: f"{expression} is {prometheus.query(expression)}, not {low}")
+        high = daemon.metrics()(name, **labels)
+        check(got[0] <= high, f"{expression} is {got[0]}, more than {high}")
+    check(truth("connections_opened_total") > 0, "no connection was counted at all")
+    quantile = prometheus.query(
+        f'histogram_quantile(0.5, tcpwitness_handshake_duration_seconds_bucket{{job="{job}"}})')
+    check(len(quantile) == 2, f"quantiles by role: {quantile}")
+
+
+@case("Prometheus knows types, units and helps from OpenMetrics")
+def metadata(state):
+    _, prometheus = state
+
+    def of(metric):
+        rows = prometheus.ask("targets/metadata", match_target='{job="openmetrics"}',
+                              metric=metric) or []
+        return [(row["type"], row["unit"], bool(row["help"])) for row in rows]
+    for metric, want in (("tcpwitness_divergences", ("counter", "", True)),
+                         ("tcpwitness_connections", ("gauge", "", True)),
+                         ("tcpwitness_handshake_duration_seconds",
+                          ("histogram", "seconds", True)),
+                         ("tcpwitness_interface", ("info", "", True))):
+        wait_until(lambda: of(metric),
+                   f"no metadata of {metric}")
+        check_equal(metric, of(metric), [want])
+
+
+@case("HEAD, 404 and 405 over TCP")
+def methods(state):
+    daemon, _ = state
+    status, headers, body = daemon.web("/metrics", method="HEAD", over_tcp=True)
+    check_equal("HEAD", (status, body), (200, b""))
+    check(int(headers["Content-Length"]) > 1000, f"HEAD's length {headers}")
+    check_equal("404", daemon.web("/nothing", over_tcp=True)[0], 404)
+    status, headers, _ = daemon.web("/metrics", method="POST", over_tcp=True)
+    check_equal("POST", (status, headers.get("Allow")), (405, "GET, HEAD"))
+
+
+@case("the API answers this host, and nobody who was sent here by another name")
+def hosts(state):
+    daemon, _ = state
+    check_equal("loopback", daemon.web("/api/v1/status", over_tcp=True)[0], 200)
+    check_equal("rebinding", daemon.web("/api/v1/connections", over_tcp=True,
+                                        headers={"Host": "evil.example:10293"})[0], 403)
+
+
+if __name__ == "__main__":
+    sys.exit(main(world))
