@@ -24,7 +24,7 @@ cleanup() {
 trap cleanup EXIT
 ip netns del $space 2>/dev/null
 ip netns add $space
-inside=(nsenter --net=/run/netns/$space)
+inside=(nsenter "--net=/run/netns/$space")
 "${inside[@]}" ip link set lo up
 
 failures=0
