@@ -122,14 +122,13 @@ static void prefix_changed(void *context, const struct local_prefix *prefix, boo
 	}
 }
 
-static int ring_add(struct capture *capture, enum rec_ring family, unsigned int cpu,
-		    uint32_t ring_bytes)
+static int ring_add(struct capture *capture, enum rec_ring family, unsigned int cpu)
 {
 	/* Edge-triggered: records that are left in a ring for their age must not wake us. */
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u32 = EPOLL_RING };
 	int fd = loader_ring_fd(capture->loader, family, cpu);
 	struct ring *ring;
-	int err = ring_open(fd, ring_bytes, &ring);
+	int err = ring_open(fd, loader_ring_bytes(capture->loader, cpu), &ring);
 
 	if (err)
 		return err;
@@ -137,7 +136,7 @@ static int ring_add(struct capture *capture, enum rec_ring family, unsigned int 
 	return epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-static int rings_open(struct capture *capture, uint32_t ring_bytes)
+static int rings_open(struct capture *capture)
 {
 	unsigned int cpus = loader_cpus(capture->loader);
 	int err;
@@ -146,9 +145,9 @@ static int rings_open(struct capture *capture, uint32_t ring_bytes)
 	if (!capture->merge)
 		return -ENOMEM;
 	for (unsigned int cpu = 0; cpu < cpus; cpu++) {
-		err = ring_add(capture, RING_SEGMENT, cpu, ring_bytes);
+		err = ring_add(capture, RING_SEGMENT, cpu);
 		if (!err)
-			err = ring_add(capture, RING_KERNEL, cpu, ring_bytes);
+			err = ring_add(capture, RING_KERNEL, cpu);
 		if (err)
 			return err;
 	}
@@ -187,7 +186,6 @@ static int interfaces_open(struct capture *capture)
 int capture_new(const struct settings *settings, struct capture **ret_capture)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	uint32_t ring_bytes = (uint32_t)settings->ring_bytes;
 	int err;
 
 	if (!capture)
@@ -195,10 +193,11 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 	capture->settings = settings;
 	capture->sweep_fd = -1;
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = capture->epoll_fd < 0 ? -errno : loader_new(ring_bytes, &capture->loader);
+	err = capture->epoll_fd < 0 ? -errno :
+				      loader_new((uint32_t)settings->ring_bytes, &capture->loader);
 	if (err)
 		goto fail;
-	err = rings_open(capture, ring_bytes);
+	err = rings_open(capture);
 	if (err) {
 		log_err("cannot open the rings: %s", strerror(-err));
 		goto fail;

@@ -2,8 +2,11 @@
 /* Follows links, addresses and the local routing table. */
 #include "capture/interfaces.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_arp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -120,19 +123,14 @@ static void address_add(void *context, const struct nlmsghdr *message)
 							      ADDRESS_GLOBAL;
 }
 
-static bool route_is_local(const struct nlmsghdr *message)
-{
-	const struct rtmsg *route = NLMSG_DATA(message);
-
-	return route->rtm_type == RTN_LOCAL && route->rtm_table == RT_TABLE_LOCAL;
-}
-
 static void route_add(void *context, const struct nlmsghdr *message)
 {
 	const struct rtmsg *route = NLMSG_DATA(message);
 	const struct rtattr *attributes[RTA_DST + 1];
 
-	if (message->nlmsg_type != RTM_NEWROUTE || !route_is_local(message))
+	/* Of type local there are others, for packets with a mark: they make no address ours. */
+	if (message->nlmsg_type != RTM_NEWROUTE || route->rtm_type != RTN_LOCAL ||
+	    route->rtm_table != RT_TABLE_LOCAL)
 		return;
 	netlink_attributes(message, sizeof(*route), attributes, RTA_DST);
 	if (attributes[RTA_DST])
@@ -351,6 +349,24 @@ out:
 	return err;
 }
 
+/* A router changes its routes all day; the kernel passes on only those of type local. */
+static int routes_filter(int fd)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTN_LOCAL, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { ARRAY_SIZE(insns), insns };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
+}
+
 int interfaces_new(const struct settings_list *only, const struct settings_list *excluded,
 		   const struct interfaces_ops *ops, struct interfaces **ret_interfaces)
 {
@@ -369,6 +385,8 @@ int interfaces_new(const struct settings_list *only, const struct settings_list 
 	err = netlink_open(&interfaces->dumps);
 	if (!err)
 		err = netlink_open(&interfaces->events);
+	if (!err)
+		err = routes_filter(interfaces->events);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(groups); i++)
 		if (setsockopt(interfaces->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
 			       sizeof(groups[i])))
@@ -405,32 +423,19 @@ int interfaces_fd(const struct interfaces *interfaces)
 	return interfaces->events;
 }
 
-/* A router changes its routes all day; only those of type local concern us. */
-static bool concerns_us(const struct nlmsghdr *message)
-{
-	if (message->nlmsg_type == RTM_NEWROUTE || message->nlmsg_type == RTM_DELROUTE)
-		return route_is_local(message);
-	return true;
-}
-
 int interfaces_handle(struct interfaces *interfaces)
 {
-	_Alignas(struct nlmsghdr) char buffer[32768];
+	char buffer[4096]; /* what it says does not matter, so it may be cut off */
 	bool changed = false;
 
 	for (;;) {
 		ssize_t size = recv(interfaces->events, buffer, sizeof(buffer), MSG_DONTWAIT);
-		const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
 
-		if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (size < 0 && errno == EAGAIN)
 			break;
-		if (size < 0 && errno == ENOBUFS)
-			changed = true;
-		else if (size < 0 && errno != EINTR)
+		if (size < 0 && errno != EINTR && errno != ENOBUFS)
 			return -errno;
-		for (ssize_t left = size; left > 0 && NLMSG_OK(message, (size_t)left);
-		     message = NLMSG_NEXT(message, left))
-			changed = changed || concerns_us(message);
+		changed = true;
 	}
 	return changed ? refresh(interfaces, false) : 0;
 }

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ struct loader {
 	uint32_t netns;
 	unsigned int cpus;
 	int *ring_fds[RING_NR]; /* by CPU, -1 where not made */
+	uint32_t *ring_bytes;	/* by CPU */
 	struct bpf_link *links[PROGRAMS_MAX];
 	const struct bpf_program *linked[PROGRAMS_MAX]; /* whose links these are */
 	uint32_t nr_links;
@@ -108,8 +110,40 @@ static int netns_read(uint32_t *ret_netns)
 	return 0;
 }
 
-static int rings_make(struct loader *loader, enum rec_ring family, struct bpf_map *map,
-		      uint32_t ring_bytes)
+/* Gives the CPUs of a list like "0-3,8" rings of `bytes`. */
+static void cpus_read(struct loader *loader, FILE *list, uint32_t bytes)
+{
+	unsigned int first, last;
+	int got;
+
+	while ((got = fscanf(list, "%u-%u", &first, &last)) > 0) {
+		for (unsigned int cpu = first; cpu <= (got == 2 ? last : first); cpu++)
+			if (cpu < loader->cpus)
+				loader->ring_bytes[cpu] = bytes;
+		if (fgetc(list) != ',')
+			break;
+	}
+}
+
+/* Many machines could have far more CPUs than they do: those not online get a small ring. */
+static int rings_size(struct loader *loader, uint32_t ring_bytes)
+{
+	FILE *online;
+
+	loader->ring_bytes = calloc(loader->cpus, sizeof(loader->ring_bytes[0]));
+	if (!loader->ring_bytes)
+		return -ENOMEM;
+	online = fopen("/sys/devices/system/cpu/online", "re");
+	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++)
+		loader->ring_bytes[cpu] = online ? RING_BYTES_MIN : ring_bytes;
+	if (online) {
+		cpus_read(loader, online, ring_bytes);
+		fclose(online);
+	}
+	return 0;
+}
+
+static int rings_make(struct loader *loader, enum rec_ring family, struct bpf_map *map)
 {
 	static const char *const names[RING_NR] = { "segment_ring", "kernel_ring" };
 	int *fds = malloc(loader->cpus * sizeof(*fds));
@@ -120,8 +154,8 @@ static int rings_make(struct loader *loader, enum rec_ring family, struct bpf_ma
 	memset(fds, 0xff, loader->cpus * sizeof(*fds));
 	loader->ring_fds[family] = fds;
 	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++) {
-		fds[cpu] =
-			bpf_map_create(BPF_MAP_TYPE_RINGBUF, names[family], 0, 0, ring_bytes, NULL);
+		fds[cpu] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, names[family], 0, 0,
+					  loader->ring_bytes[cpu], NULL);
 		if (fds[cpu] < 0)
 			return -errno;
 	}
@@ -150,9 +184,11 @@ static int load(struct loader *loader, uint32_t ring_bytes)
 
 	memcpy((void *)&skel->rodata->config, &config, sizeof(config));
 	programs_choose(loader);
-	err = rings_make(loader, RING_SEGMENT, skel->maps.segment_rings, ring_bytes);
+	err = rings_size(loader, ring_bytes);
 	if (!err)
-		err = rings_make(loader, RING_KERNEL, skel->maps.kernel_rings, ring_bytes);
+		err = rings_make(loader, RING_SEGMENT, skel->maps.segment_rings);
+	if (!err)
+		err = rings_make(loader, RING_KERNEL, skel->maps.kernel_rings);
 	if (!err)
 		err = witness__load(skel);
 	if (!err)
@@ -228,6 +264,7 @@ void loader_free(struct loader *loader)
 		free(loader->ring_fds[family]);
 	}
 	kernel_facts_free(loader->facts);
+	free(loader->ring_bytes);
 	free(loader->scratch);
 	free(loader);
 }
@@ -290,6 +327,11 @@ void loader_hooks(const struct loader *loader, struct attach_programs *ret_progr
 int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu)
 {
 	return loader->ring_fds[family][cpu];
+}
+
+uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu)
+{
+	return loader->ring_bytes[cpu];
 }
 
 int loader_look(const struct loader *loader, const struct conn_key *key,

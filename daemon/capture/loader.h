@@ -18,8 +18,11 @@
 
 struct loader;
 
-/* Opens and loads; attaches nothing. The BTF is read from $TCPWITNESS_BTF where that is set. 0 or
- * -errno, logged in one line that says what to do. */
+/*
+ * Opens and loads; attaches nothing. `ring_bytes` is for each CPU's ring of each family; a CPU
+ * that is not online gets the smallest there is. The BTF is read from $TCPWITNESS_BTF where that
+ * is set. 0 or -errno, logged in one line that says what to do.
+ */
 int loader_new(uint32_t ring_bytes, struct loader **ret_loader);
 void loader_free(struct loader *loader);
 
@@ -32,6 +35,7 @@ const struct kernel_facts *loader_facts(const struct loader *loader);
 /* Fds stay the loader's. */
 void loader_hooks(const struct loader *loader, struct attach_programs *ret_programs);
 int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu);
+uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu);
 
 /* One fresh look at a socket: ret_look becomes a REC_LOOK. 0 or -errno. */
 int loader_look(const struct loader *loader, const struct conn_key *key,

@@ -308,6 +308,21 @@ static void test_local_routes(void **state)
 	interfaces_free(interfaces);
 }
 
+/* A router's unicast routes come and go without our being woken. */
+static void test_other_routes_are_quiet(void **state)
+{
+	struct interfaces *interfaces = watch(&none, &none);
+	struct pollfd poll_fd = { .fd = interfaces_fd(interfaces), .events = POLLIN };
+
+	(void)state;
+	shell("ip route add 203.0.113.0/24 dev lo && ip -6 route add 2001:db8::/64 dev lo &&"
+	      " ip route del 203.0.113.0/24 dev lo");
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	shell("ip route add local 198.51.100.0/24 dev lo");
+	assert_int_equal(poll(&poll_fd, 1, 0), 1);
+	interfaces_free(interfaces);
+}
+
 static bool last_of_many_is_there(void)
 {
 	return has_prefix("\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\x0a\1\xff", 128);
@@ -643,6 +658,7 @@ int main(void)
 		IN_NAMESPACE(test_missing_device),
 		IN_NAMESPACE(test_bridge_port),
 		IN_NAMESPACE(test_local_routes),
+		IN_NAMESPACE(test_other_routes_are_quiet),
 		IN_NAMESPACE(test_overrun),
 		IN_NAMESPACE(test_ladder),
 		IN_NAMESPACE(test_tun_takes_the_ip_programs),
