@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # The commands as a user meets them: what they print, how they fail (one clear line, a non-zero
-# exit), and a daemon that starts, answers `status` and stops.
+# exit), and a daemon that starts, answers `status` and stops. How the daemon itself fails to start
+# is in test_daemon.py.
 set -u
 
 tcpwitness=${TCPWITNESS:-.output/tcpwitness}
@@ -17,7 +18,6 @@ fi
 
 cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null
 	ip netns del $space 2>/dev/null
 	rm -rf "$work"
 }
@@ -79,24 +79,8 @@ run_refuses bad_number 2 "--flows.max: 'abc' is not a number between 1024 and 2\
 run_refuses unknown_flag 2 '--frobnicate: no such flag' --frobnicate
 run_refuses missing_value 2 '--record: a value is missing' --record
 run_refuses operand 2 "'lo': only flags" lo
-run_refuses unknown_interface 1 ".*'?nowhere0'?.*" --device=nowhere0
 run_refuses events_file 1 '.*/nonexistent/events.*No such file' --events.file=/nonexistent/events
 run_refuses record_file 1 '.*/nonexistent/log.*No such file' --record=/nonexistent/log
-TCPWITNESS_BTF=/nonexistent/btf run_refuses no_btf 1 '.*type information' --device=lo
-refuses no_privileges 1 '.*CAP_BPF' "${inside[@]}" setpriv --reuid=65534 --regid=65534 --clear-groups \
-	--bounding-set=-all --inh-caps=-all "$tcpwitness" run --log.level=error --device=lo \
-	--api.socket="$work/api.sock"
-
-# a port somebody else holds
-"${inside[@]}" python3 -c '
-import socket, sys, time
-taken = socket.create_server(("127.0.0.1", 0))
-print(taken.getsockname()[1], flush=True)
-time.sleep(600)
-' >"$work/port" &
-holder=$!
-until [ -s "$work/port" ] || ! kill -0 $holder; do sleep 0.05; done
-run_refuses port_in_use 1 '.*in use' --device=lo "--web.listen-address=127.0.0.1:$(cat "$work/port")"
 
 refuses status_without_daemon 1 'no daemon answers at .*/none.sock' \
 	"$tcpwitness" status --api.socket="$work/none.sock"
