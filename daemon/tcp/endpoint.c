@@ -56,7 +56,8 @@ static void take_syn(struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
 	end->irs = seg->seq;
 	end->rcv_nxt = seg->seq + 1;
-	end->known |= KNOWN_IRS | KNOWN_RCV_NXT;
+	end->known = (end->known & ~KNOWN_TS_RECENT) | KNOWN_IRS | KNOWN_RCV_NXT;
+	end->flags &= ~(EP_FIN_PENDING | EP_FIN_RECEIVED);
 	hear_wscale(end, seg);
 	if (end->state <= FSM_LISTEN)
 		end->flags |= EP_SYN_PENDING;
@@ -168,6 +169,21 @@ static void emit_syn(struct tcp_endpoint *end, const struct tcp_segment *seg, en
 	}
 }
 
+/* Whatever an earlier life left, but for the SYN that a SYN-ACK answers. */
+static void forget(struct tcp_endpoint *end, bool answers)
+{
+	uint8_t known = 0, flags = EP_LIVE | EP_IMPLIED;
+
+	if (answers) {
+		known = KNOWN_IRS | KNOWN_RCV_NXT | KNOWN_TS_RECENT;
+		flags |= EP_SYN_PENDING | EP_FIN_PENDING;
+	} else {
+		end->rcv_wscale = WSCALE_UNKNOWN;
+	}
+	end->known &= known;
+	end->flags &= flags;
+}
+
 static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum fsm_event event)
 {
 	switch (event) {
@@ -205,6 +221,8 @@ void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		emit_ack(end, seg);
 		run_pending_fin(end, steps);
 	}
+	if (opens && !aborts && end->state <= FSM_LISTEN)
+		forget(end, (end->flags & EP_SYN_PENDING) && (seg->flags & TCPF_ACK));
 	classify_sent(end, seg, &events);
 	for (i = 0; i < events.count; i++) {
 		if (!run(end, events.at[i], steps))
