@@ -43,9 +43,9 @@ struct capture_stats {
 	uint64_t pending[RING_NR];
 	uint64_t late[RING_NR]; /* arrived behind the merge's watermark; applied all the same */
 	uint64_t last_record_ns[RING_NR]; /* CLOCK_MONOTONIC of the newest record, 0 = none yet */
-	uint64_t lag_ns[RING_NR]; /* age of the newest record when it was drained */
-	struct segment_counters segments;	/* summed over CPUs and interfaces */
-	struct total_counters totals;		/* summed over CPUs */
+	uint64_t lag_ns[RING_NR];	  /* age of the newest record when it was drained */
+	struct segment_counters segments; /* summed over CPUs and interfaces */
+	struct total_counters totals;	  /* summed over CPUs */
 	uint32_t nr_interfaces, nr_programs, nr_costs;
 	struct interface_row interfaces[2 * INTERFACES_MAX];
 	struct program_row programs[4 * INTERFACES_MAX];
