@@ -54,7 +54,10 @@ LIBRARY := $(O)/libtcpwitness.a
 UNIT_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 BPF_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bpf/test_*.c)))
 NET_TOOLS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/net/*.c)))
-BENCHES := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
+# bench_*.c measure by themselves; the others are tools of the network tests and of tests/bench/*.sh
+BENCH_PROGRAMS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
+BENCHES := $(filter $(O)/tests/bench/bench_%,$(BENCH_PROGRAMS)) \
+	$(sort $(wildcard tests/bench/*.sh tests/bench/*.py))
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
 FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
@@ -150,7 +153,7 @@ $(O)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $< $(LIBRARY) $(LIBS) -o $@
 
-test-programs: $(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS)
+test-programs: $(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCH_PROGRAMS)
 sanitized-programs: $(UNIT_TESTS) $(FUZZ_REPLAYS)
 fuzzers: $(FUZZERS)
 
@@ -185,8 +188,8 @@ format: ## clang-format every C file in place
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i --style=file
 
 bench: ## measure; one JSON line a benchmark
-	+$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
-	for bench in $(BENCHES) $(wildcard tests/bench/*.sh); do O=$(O) $$bench || exit 1; done
+	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
+	for bench in $(BENCHES); do O=$(O) $$bench || exit 1; done
 
 # ---- housekeeping ---------------------------------------------------------------------------
 
@@ -204,4 +207,4 @@ clean: ## remove what was built
 FORCE:
 
 -include $(BPF_OBJECTS:.o=.d) $(LIB_OBJECTS:.o=.d) $(O)/daemon/main.d
--include $(addsuffix .d,$(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCHES) $(FUZZERS))
+-include $(addsuffix .d,$(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCH_PROGRAMS) $(FUZZERS))
