@@ -83,6 +83,8 @@ struct endpoint_facts conn_facts(const struct rec_snapshot *snapshot)
 		facts.snd_una = snapshot->vars.snd_una;
 		facts.snd_nxt = snapshot->vars.snd_nxt;
 		facts.rcv_nxt = snapshot->vars.rcv_nxt;
+		/* What waits in the backlog has been seen on the wire already. */
+		facts.lagging = snapshot->bits & SNAP_OWNED || snapshot->backlog_bytes;
 		return facts;
 	default:
 		return facts;

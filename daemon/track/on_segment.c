@@ -189,6 +189,9 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 	bool sent = seen->sent;
 
 	weigh(conn, seen);
+	/* XDP runs ahead of the stack by a batch (KERNEL.md §0.6). */
+	if (seen->segment->hook == HOOK_XDP_NATIVE || seen->segment->hook == HOOK_XDP_GENERIC)
+		facts.lagging = true;
 	if (!sent && facts.known) {
 		dialogue_learn(&conn->talk, &facts, ret_steps);
 		tracker_take_steps(tracker, conn, ret_steps, seen->ts_ns);
