@@ -84,16 +84,21 @@ static void heap_sink(struct merge *merge, size_t at)
 	heap[at] = moving;
 }
 
-static void heap_build(struct merge *merge)
+/* Returns whether a ring is so full that its records cannot wait. */
+static bool heap_build(struct merge *merge)
 {
+	bool pressed = false;
+
 	merge->nr_heap = 0;
 	for (size_t i = 0; i < merge->nr_sources; i++) {
 		ring_limit(merge->sources[i].ring);
+		pressed = pressed || ring_is_pressed(merge->sources[i].ring);
 		if (source_peek(&merge->sources[i]))
 			merge->heap[merge->nr_heap++] = &merge->sources[i];
 	}
 	for (size_t i = merge->nr_heap / 2; i-- > 0;)
 		heap_sink(merge, i);
+	return pressed;
 }
 
 static void account(struct merge *merge, const struct source *source, uint64_t now_ns)
@@ -114,9 +119,10 @@ void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink si
 {
 	uint64_t watermark = now_ns > merge->slack_ns ? now_ns - merge->slack_ns : 0;
 
+	if (heap_build(merge))
+		watermark = now_ns;
 	if (flush)
 		watermark = UINT64_MAX;
-	heap_build(merge);
 	while (merge->nr_heap > 0 && merge->heap[0]->ts_ns <= watermark) {
 		struct source *source = merge->heap[0];
 

@@ -3,7 +3,8 @@
  * Many rings to one order of time. A round takes, from whichever ring has the oldest, every
  * record up to now - slack; younger ones stay in their rings, because a CPU that was in the
  * middle of one may still come up with an older. What turns up behind the order all the same is
- * handed over at once and counted as late. Memory is that of the rings: nothing is copied.
+ * handed over at once and counted as late. Where a ring is half full, nothing waits in that
+ * round: better late than lost. Memory is that of the rings: nothing is copied.
  */
 #ifndef TCPWITNESS_MERGE_H
 #define TCPWITNESS_MERGE_H

@@ -142,6 +142,11 @@ void ring_release(struct ring *ring)
 	__atomic_store_n(ring->consumer, ring->cursor, __ATOMIC_RELEASE);
 }
 
+bool ring_is_pressed(const struct ring *ring)
+{
+	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - ring->cursor >= ring->bytes / 2;
+}
+
 uint64_t ring_count(const struct ring *ring)
 {
 	unsigned long end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);

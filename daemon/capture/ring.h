@@ -29,6 +29,9 @@ void ring_advance(struct ring *ring);
 /* Gives what was advanced over back to the producer. */
 void ring_release(struct ring *ring);
 
+/* Is half of it or more taken? Then its producer is about to lose records. */
+bool ring_is_pressed(const struct ring *ring);
+
 /* Records that lie in the ring unread. */
 uint64_t ring_count(const struct ring *ring);
 
