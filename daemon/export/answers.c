@@ -293,17 +293,21 @@ static void answer_connections(struct answers *answers, const struct question *q
 static void answer_divergences(struct answers *answers, const struct question *question,
 			       struct answer *answer)
 {
-	struct list_letter *letter = calloc(1, sizeof(*letter));
+	uint64_t limit = EVENTS_OPEN_MAX;
+	struct list_letter *letter;
 
-	(void)question;
-	if (!letter ||
-	    !(letter->divergences = calloc(EVENTS_OPEN_MAX, sizeof(*letter->divergences)))) {
+	if (negotiate_number(question->limit, API_LIMIT_MAX, &limit) || !limit) {
+		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number from 1 to 10000");
+		return;
+	}
+	letter = calloc(1, sizeof(*letter));
+	if (!letter || !(letter->divergences = calloc(limit, sizeof(*letter->divergences)))) {
 		free(letter);
 		answer_error(answer, STATUS_INTERNAL, "out of memory");
 		return;
 	}
 	letter->ops = answers->ops;
-	letter->max = EVENTS_OPEN_MAX;
+	letter->max = limit;
 	if (post(answers, run_list, letter, release_list)) {
 		answer_busy(answers, answer);
 		return;
@@ -352,8 +356,8 @@ static const struct route *find_route(const struct answers *answers, const char 
 
 static bool may_see_peers(const struct question *question)
 {
-	return question->is_unix ||
-	       (question->is_loopback && negotiate_is_local_host(question->host, question->port));
+	return question->is_unix || (question->is_loopback && !question->is_forwarded &&
+				     negotiate_is_local_host(question->host, question->port));
 }
 
 static bool has_room(struct answers *answers)

@@ -9,8 +9,9 @@
  * the copy, whoever finishes it, is freed by whoever sees it last.
  *
  * Who may see what: metrics, health and the page hold no address of a peer and are for everybody;
- * /api/v1/ is for the Unix socket, and for loopback clients whose Host header names this machine
- * as only this machine would (against DNS rebinding). Everybody else gets 403.
+ * /api/v1/ is for the Unix socket, and for loopback clients that no proxy speaks for and whose Host
+ * header names this machine as only this machine would (against DNS rebinding). Everybody else
+ * gets 403.
  */
 #ifndef TCPWITNESS_ANSWERS_H
 #define TCPWITNESS_ANSWERS_H
@@ -64,6 +65,7 @@ struct question {
 	const char *limit, *cursor; /* of the query */
 	bool is_unix;		    /* came by the Unix socket */
 	bool is_loopback;	    /* the peer's address is this machine's */
+	bool is_forwarded;	    /* a proxy says that it asks for somebody else */
 	uint16_t port;		    /* it came to */
 };
 

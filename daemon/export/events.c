@@ -164,9 +164,7 @@ static void log_event(struct events *events, const struct track_event *event,
 		events->buffer.length = before;
 		events->buffer.failed = false;
 		events->stats.dropped++;
-		return;
 	}
-	events->stats.written++;
 }
 
 static void remember(struct events *events, const struct track_event *event)
@@ -218,23 +216,17 @@ static bool is_writable(const struct events *events)
 	return events->is_regular || (poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLOUT);
 }
 
-static uint64_t count_lines(const struct text *text)
+/* Complete lines; one that is cut is counted with its end. */
+static uint64_t count_lines(const char *data, size_t size)
 {
+	const char *end = data + size;
 	uint64_t lines = 0;
 
-	for (size_t i = 0; i < text->length; i++)
-		lines += text->data[i] == '\n';
+	while (data < end && (data = memchr(data, '\n', (size_t)(end - data)))) {
+		lines++;
+		data++;
+	}
 	return lines;
-}
-
-/* The reader is gone for good: what waits is lost, and so is what comes. */
-static void give_up(struct events *events)
-{
-	uint64_t lost = count_lines(&events->buffer);
-
-	events->stats.written -= lost;
-	events->stats.dropped += lost;
-	events->buffer.length = 0;
 }
 
 void events_flush(struct events *events)
@@ -251,12 +243,15 @@ void events_flush(struct events *events)
 		if (count < 0 && errno == EINTR)
 			continue;
 		if (count < 0 && errno == EPIPE) {
-			give_up(events);
-			return;
+			/* The reader is gone for good, and what waits is lost. */
+			events->stats.dropped += count_lines(events->buffer.data + done, size);
+			done += size;
+			continue;
 		}
 		/* A full disk or a slow reader: it stays in the buffer, which has an end. */
 		if (count < 0)
 			break;
+		events->stats.written += count_lines(events->buffer.data + done, (size_t)count);
 		done += (size_t)count;
 	}
 	text_consume(&events->buffer, done);

@@ -61,7 +61,7 @@ struct events_settings {
 
 /* The event log's own account. */
 struct events_stats {
-	uint64_t written; /* lines accepted */
+	uint64_t written; /* lines that have left */
 	uint64_t dropped; /* lines lost to the rate limit, a full buffer or a failed file */
 };
 

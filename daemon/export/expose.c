@@ -187,21 +187,3 @@ void expose_histogram(struct exposition *exposition, const char *const *values,
 	append_value(exposition, true, sum_ns, append_series(exposition, "_sum", values));
 	append_value(exposition, false, count, append_series(exposition, "_count", values));
 }
-
-void expose_markdown(const struct metric *metrics, size_t nr_metrics, struct text *out)
-{
-	text_string(out, "| metric | type | labels | what it says |\n|---|---|---|---|\n");
-	for (size_t i = 0; i < nr_metrics; i++) {
-		const struct metric *metric = &metrics[i];
-
-		text_string(out, "| `");
-		text_string(out, metric->name);
-		text_string(out, "` | ");
-		text_string(out, types[metric->type].openmetrics);
-		text_string(out, " | ");
-		text_string(out, metric->labels);
-		text_string(out, " | ");
-		text_string(out, metric->help);
-		text_string(out, " |\n");
-	}
-}

@@ -71,7 +71,4 @@ void expose_histogram(struct exposition *exposition, const char *const *values,
 		      const uint64_t *buckets, size_t nr_buckets, uint64_t (*bound_ns)(size_t b),
 		      uint64_t sum_ns);
 
-/* The README's table of metrics, as Markdown. */
-void expose_markdown(const struct metric *metrics, size_t nr_metrics, struct text *out);
-
 #endif

@@ -84,13 +84,14 @@ static struct MHD_Response *wrap(struct text *body)
 	return response;
 }
 
-static enum MHD_Result refuse_method(struct MHD_Connection *connection)
+static enum MHD_Result refuse_method(struct answers *answers, struct MHD_Connection *connection)
 {
 	static char text[] = "only GET and HEAD\n";
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result result;
 
+	answers->requests++;
 	if (!response)
 		return MHD_NO;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
@@ -142,7 +143,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	(void)version;
 	(void)body;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return *request ? MHD_NO : refuse_method(connection);
+		return *request ? MHD_NO : refuse_method(answers, connection);
 	if (!*request) {
 		*request = &request_seen;
 		return MHD_YES;
@@ -156,6 +157,9 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	question.port = server->port;
 	question.accept = header(connection, MHD_HTTP_HEADER_ACCEPT);
 	question.host = header(connection, MHD_HTTP_HEADER_HOST);
+	question.is_forwarded = header(connection, "Forwarded") ||
+				header(connection, "X-Forwarded-For") ||
+				header(connection, MHD_HTTP_HEADER_VIA);
 	question.limit = argument(connection, "limit");
 	question.cursor = argument(connection, "cursor");
 	answer_question(answers, &question, &answer);

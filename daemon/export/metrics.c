@@ -498,7 +498,7 @@ static const struct metric metrics[] = {
 	{ "tcpwitness_program_runs_total", METRIC_COUNTER, UNIT_NONE, "program", program_runs, 0,
 	  "Runs of BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
 	{ "tcpwitness_events_written_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
-	  AT(events.written), "Lines accepted by the event log." },
+	  AT(events.written), "Lines written to the event log." },
 	{ "tcpwitness_events_dropped_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(events.dropped),
 	  "Lines the event log lost to its rate limit, a full buffer or a failed file." },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Every metric of the daemon, as one table; the README's table is printed from it. */
+/* Every metric of the daemon, as one table. */
 #ifndef TCPWITNESS_METRICS_H
 #define TCPWITNESS_METRICS_H
 

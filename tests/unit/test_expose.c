@@ -216,18 +216,6 @@ static void test_content_types(void **state)
 			    "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
-static void test_markdown(void **state)
-{
-	struct text out = { 0 };
-
-	(void)state;
-	expose_markdown(table, 2, &out);
-	assert_text(&out, "| metric | type | labels | what it says |\n"
-			  "|---|---|---|---|\n"
-			  "| `t_things_total` | counter | one,two | Things \"so\\called\". |\n"
-			  "| `t_age_seconds` | gauge |  | Age. |\n");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,7 +227,6 @@ int main(void)
 		cmocka_unit_test(test_text_format),
 		cmocka_unit_test(test_openmetrics),
 		cmocka_unit_test(test_content_types),
-		cmocka_unit_test(test_markdown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

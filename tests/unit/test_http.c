@@ -125,7 +125,7 @@ static void test_api_is_for_this_host(void **state)
 					     "\"listener\":\"10.0.0.1:80\"",
 					     "\"kind\":\"syn_dropped\"" };
 	struct fixture *fixture = *state;
-	char headers[64];
+	char headers[128];
 
 	snprintf(headers, sizeof(headers), "Host: localhost:%u\r\n", http_port(fixture->http, 0));
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -142,8 +142,11 @@ static void test_api_is_for_this_host(void **state)
 				     "Host: x\r\n"),
 			     200, parts[i]);
 	}
+	/* a proxy on this host asks for somebody else */
+	strcat(headers, "X-Forwarded-For: 192.0.2.1\r\n");
+	assert_reply(get(fixture, "/api/v1/status", headers), 403, "error");
 	assert_reply(get(fixture, "/metrics", "Host: a\r\n"), 200,
-		     "tcpwitness_http_requests_forbidden_total 4\n");
+		     "tcpwitness_http_requests_forbidden_total 5\n");
 }
 
 static size_t count(const char *haystack, const char *needle)
