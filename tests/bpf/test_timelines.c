@@ -214,13 +214,28 @@ static void record_text(const struct harness_record *record, char *text)
 	}
 }
 
+/* With what explains a missing one: a full ring, or a program that interrupted itself. */
 static void print_records(void)
 {
+	struct total_counters totals = harness_totals(world.harness);
 	char text[LINE_MAX_BYTES];
+	struct bpf_program *program;
 
 	for (size_t i = 0; i < world.harness->count; i++) {
 		record_text(&world.harness->records[i], text);
 		print_error("  %zu: %s\n", i, text);
+	}
+	print_error("  lost: %llu segment, %llu kernel\n", totals.lost[RING_SEGMENT],
+		    totals.lost[RING_KERNEL]);
+	bpf_object__for_each_program(program, world.harness->skel->obj) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) &&
+		    info.recursion_misses)
+			print_error("  %s: %llu runs missed\n", bpf_program__name(program),
+				    info.recursion_misses);
 	}
 }
 
@@ -558,17 +573,25 @@ static int new_space(void)
 	return fd;
 }
 
+/* A busy machine may answer late: nothing is retransmitted for longer than we wait. */
+static void make_end(const char *device, int number)
+{
+	run("ip addr add 10.93.0.%d/24 dev %s && ip addr add fd93::%d/64 dev %s nodad", number,
+	    device, number, device);
+	run("ip link set %s up && ip route add 10.93.0.%d/32 dev %s rto_min 10s && "
+	    "ip -6 route add fd93::%d/128 dev %s rto_min 10s",
+	    device, 3 - number, device, 3 - number, device);
+}
+
 static void make_network(void)
 {
 	world.space_a = new_space();
 	world.space_b = new_space();
 	run("ip link add bpfb type veth peer name bpfa");
 	run("ip link set bpfa netns /proc/%d/fd/%d", getpid(), world.space_a);
-	run("ip addr add 10.93.0.2/24 dev bpfb && ip addr add fd93::2/64 dev bpfb nodad && "
-	    "ip link set bpfb up");
+	make_end("bpfb", 2);
 	enter(world.space_a);
-	run("ip addr add 10.93.0.1/24 dev bpfa && ip addr add fd93::1/64 dev bpfa nodad && "
-	    "ip link set bpfa up");
+	make_end("bpfa", 1);
 }
 
 static void add_local(struct harness *harness)
