@@ -45,9 +45,14 @@ const char *expose_content_type(enum expose_format format)
 
 static void append_escaped(struct text *out, const char *string, bool quotes)
 {
-	while (*string) {
-		size_t length = utf8_sequence(string);
+	for (;;) {
+		size_t length = plain_run(string);
 
+		text_bytes(out, string, length);
+		string += length;
+		if (!*string)
+			return;
+		length = utf8_sequence(string);
 		if (*string == '\n')
 			text_string(out, "\\n");
 		else if (*string == '\\')

@@ -14,10 +14,15 @@ static void append_quoted(struct text *out, const char *string)
 	static const char hex[] = "0123456789abcdef";
 
 	text_char(out, '"');
-	while (*string) {
-		unsigned char byte = (unsigned char)*string;
-		size_t length = utf8_sequence(string);
+	for (;;) {
+		size_t length = plain_run(string);
+		unsigned char byte = (unsigned char)string[length];
 
+		text_bytes(out, string, length);
+		string += length;
+		if (!byte)
+			break;
+		length = utf8_sequence(string);
 		if (byte == '"' || byte == '\\') {
 			text_char(out, '\\');
 			text_char(out, *string);

@@ -128,18 +128,42 @@ void text_canonical_seconds(struct text *text, uint64_t ns)
 	text_string(text, suffix);
 }
 
+/* `width` digits with leading zeros, then `after`. */
+static void append_padded(struct text *text, uint64_t value, unsigned int width, char after)
+{
+	char digits[12];
+
+	for (unsigned int at = width; at > 0; at--) {
+		digits[at - 1] = (char)('0' + value % 10);
+		value /= 10;
+	}
+	digits[width] = after;
+	text_bytes(text, digits, width + 1);
+}
+
 void text_rfc3339(struct text *text, uint64_t wall_ns)
 {
 	time_t seconds = (time_t)(wall_ns / NS_PER_SEC);
 	struct tm tm;
-	char buffer[64];
-	size_t length;
 
 	gmtime_r(&seconds, &tm);
-	length = strftime(buffer, sizeof(buffer), "%Y-%m-%dT%H:%M:%S", &tm);
-	text_bytes(text, buffer, length);
-	snprintf(buffer, sizeof(buffer), ".%09uZ", (unsigned int)(wall_ns % NS_PER_SEC));
-	text_string(text, buffer);
+	append_padded(text, (uint64_t)tm.tm_year + 1900, 4, '-');
+	append_padded(text, (uint64_t)tm.tm_mon + 1, 2, '-');
+	append_padded(text, (uint64_t)tm.tm_mday, 2, 'T');
+	append_padded(text, (uint64_t)tm.tm_hour, 2, ':');
+	append_padded(text, (uint64_t)tm.tm_min, 2, ':');
+	append_padded(text, (uint64_t)tm.tm_sec, 2, '.');
+	append_padded(text, wall_ns % NS_PER_SEC, 9, 'Z');
+}
+
+size_t plain_run(const char *string)
+{
+	size_t length = 0;
+
+	while (string[length] >= ' ' && string[length] <= '~' && string[length] != '"' &&
+	       string[length] != '\\')
+		length++;
+	return length;
 }
 
 static bool is_continuation(unsigned char byte)

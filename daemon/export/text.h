@@ -34,6 +34,10 @@ void text_canonical_seconds(struct text *text, uint64_t ns);
 /* "2026-01-31T23:59:59.123456789Z" */
 void text_rfc3339(struct text *text, uint64_t wall_ns);
 
+/* Bytes at the start of `string` that need no second look in any format: printable ASCII without
+ * quotes and backslashes. */
+size_t plain_run(const char *string);
+
 /* Bytes of the well-formed UTF-8 sequence `string` starts with (RFC 3629), 0 if it is none. */
 size_t utf8_sequence(const char *string);
 
