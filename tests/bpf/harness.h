@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the BPF tests share: the objects loaded for the current network namespace, and the records
- * of all rings copied into one list in order of time. Needs root; harness_open() skips without.
+ * of all rings copied into one list in order of time. Needs root.
  */
 #ifndef TCPWITNESS_TESTS_BPF_HARNESS_H
 #define TCPWITNESS_TESTS_BPF_HARNESS_H
@@ -53,6 +53,7 @@ struct harness {
 	struct ring_buffer *rings;
 	unsigned int cpus;
 	uint32_t netns;
+	bool discard; /* records are counted, not kept */
 	size_t count;
 	struct harness_record records[HARNESS_RECORDS_MAX];
 };
@@ -62,6 +63,8 @@ static inline int harness_collect(void *context, void *data, size_t size)
 	struct harness *harness = context;
 	struct harness_record *record;
 
+	if (harness->discard)
+		return 0;
 	assert_true(harness->count < HARNESS_RECORDS_MAX);
 	assert_true(size <= HARNESS_RECORD_BYTES);
 	record = &harness->records[harness->count++];
@@ -84,6 +87,37 @@ static inline void harness_drain(struct harness *harness)
 	qsort(harness->records, harness->count, sizeof(harness->records[0]), harness_by_time);
 }
 
+/* Empties the rings and says how many records were in them, without keeping any. */
+static inline size_t harness_count(struct harness *harness)
+{
+	size_t count = 0;
+	int drained;
+
+	harness->discard = true;
+	do {
+		drained = ring_buffer__consume(harness->rings);
+		assert_true(drained >= 0);
+		count += (size_t)drained;
+	} while (drained);
+	harness->discard = false;
+	return count;
+}
+
+static inline void harness_skip_test(void **state)
+{
+	(void)state;
+	print_message("skipped: needs root (CAP_BPF, network namespaces)\n");
+	skip();
+}
+
+/* What main() returns where there are no privileges: one skipped test that says why. */
+static inline int harness_skip(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(harness_skip_test) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 static inline void harness_rings(struct harness *harness, struct bpf_map *map, int *fds)
 {
 	for (unsigned int cpu = 0; cpu < harness->cpus; cpu++) {
@@ -100,11 +134,10 @@ static inline void harness_enter(struct harness *harness, struct bpf_map *map, i
 		assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &cpu, &fds[cpu], BPF_ANY),
 				 0);
 		if (!harness->rings)
-			harness->rings =
-				ring_buffer__new(fds[cpu], harness_collect, harness, NULL);
+			harness->rings = ring_buffer__new(fds[cpu], harness_collect, harness, NULL);
 		else
-			assert_int_equal(ring_buffer__add(harness->rings, fds[cpu],
-							  harness_collect, harness),
+			assert_int_equal(ring_buffer__add(harness->rings, fds[cpu], harness_collect,
+							  harness),
 					 0);
 		assert_non_null(harness->rings);
 		close(fds[cpu]); /* the map holds the ring, and the ring buffer its own mapping */
@@ -148,11 +181,9 @@ static inline struct harness *harness_open(void)
 	harness_choose(harness);
 	harness_rings(harness, harness->skel->maps.segment_rings, segment_fds);
 	harness_rings(harness, harness->skel->maps.kernel_rings, kernel_fds);
-	assert_int_equal(bpf_map__set_inner_map_fd(harness->skel->maps.segment_rings,
-						   segment_fds[0]),
-			 0);
-	assert_int_equal(bpf_map__set_inner_map_fd(harness->skel->maps.kernel_rings,
-						   kernel_fds[0]),
+	assert_int_equal(
+		bpf_map__set_inner_map_fd(harness->skel->maps.segment_rings, segment_fds[0]), 0);
+	assert_int_equal(bpf_map__set_inner_map_fd(harness->skel->maps.kernel_rings, kernel_fds[0]),
 			 0);
 	assert_int_equal(witness__load(harness->skel), 0);
 	harness_enter(harness, harness->skel->maps.segment_rings, segment_fds);
