@@ -108,7 +108,7 @@ def duration(lab):
 
 XDP_PASS = """
 __attribute__((section("xdp"), used)) int foreign(void *ctx) { return 2; }
-char license[] __attribute__((section("license"), used)) = "GPL";
+char terms[] __attribute__((section("license"), used)) = "GPL";
 """
 
 
@@ -337,7 +337,7 @@ def small_commands(lab):
         check(name in execute(BINARY, "help"), f"help does not name {name}")
     check("TIME_WAIT" in execute(BINARY, "fsm", "--table"), "fsm --table shows no TIME_WAIT")
     check("digraph" in execute(BINARY, "fsm", "--dot"), "fsm --dot is no graph")
-    check("BTF" in lab.a.run(BINARY, "doctor"), "doctor says nothing of BTF")
+    check("/sys/kernel/btf" in lab.a.run(BINARY, "doctor"), "doctor says nothing of BTF")
 
 
 @case("replay prints the same events")

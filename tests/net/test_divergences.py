@@ -118,8 +118,7 @@ def syn_dropped_accept_queue_full(world, end, family):
     with Scene(world, end, family, backlog=1) as scene:
         for _ in range(2):
             scene.talk().open()
-        wait_until(lambda: len(scene.space.sockets(
-            "state", "established", f"( sport = :{scene.port} )")) == 2, "queue not full")
+        wait_until(lambda: scene.space.in_state(scene.port, "ESTABLISHED") == 2, "queue not full")
         victim = scene.talk()
         victim.send("S")
         scene.expect_open("syn_dropped", victim, reason="accept_queue_full")
@@ -144,8 +143,7 @@ def syn_dropped_syn_queue_full(world, end, family):
         scene.expect_open("syn_dropped", victim, reason="syn_queue_full")
         for talk in answered:
             talk.send("R")
-        wait_until(lambda: not scene.space.sockets(
-            "state", "syn-recv", f"( sport = :{scene.port} )"), "requests stay")
+        wait_until(lambda: not scene.space.in_state(scene.port, "SYN_RECEIVED"), "requests stay")
         victim.send("S", seq=victim.seq - 1)
         victim.expect("SA")
         scene.expect_closed("syn_dropped", victim)

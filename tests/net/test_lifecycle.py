@@ -62,7 +62,7 @@ def expect_gone(world, pair, active):
     port = pair.server_at.rsplit(":", 1)[1]
     for where, want in ((space, ["TIME_WAIT"]), (world.lab.other(space), [])):
         def states():
-            return [row[0] for row in where.sockets(f"( sport = :{port} or dport = :{port} )")]
+            return [row[0] for row in where.sockets(port)]
         wait_until(lambda: states() == want, lambda: f"sockets are {states()}, not {want}")
 
 

@@ -21,7 +21,7 @@ import urllib.parse
 
 import openmetrics
 from witness import (
-    IPV4, Daemon, Failure, Lab, Pair, Skip, case, check, check_equal, main, wait_until,
+    IPV4, IPV6, Daemon, Failure, Lab, Pair, Skip, case, check, check_equal, main, wait_until,
 )
 
 TEXT = "text/plain;version=0.0.4"
@@ -30,7 +30,7 @@ CONTENT_TYPES = {
     TEXT: "text/plain; version=0.0.4; charset=utf-8",
     OPENMETRICS: "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
-PROMETHEUS_PORT, RELAY_PORT = 9090, 9091
+PROMETHEUS_PORT, RELAY_PORT, OPEN_PORT = 9090, 9091, 10294
 
 
 class Relay:
@@ -128,7 +128,9 @@ def world():
         raise Skip("prometheus is not installed")
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(Lab("prometheus"))
-        daemon = stack.enter_context(Daemon(lab.a, device="v0"))
+        # every interface, and a second address that other hosts reach
+        daemon = stack.enter_context(Daemon(
+            lab.a, f"--web.listen-address=[::]:{OPEN_PORT}"))
         for space in (lab.a, lab.b):
             Pair(lab, space, IPV4, 7600).close()
         daemon.settled()
@@ -137,7 +139,7 @@ def world():
         prometheus = Prometheus(lab.a)
         stack.callback(prometheus.close)
         prometheus.wait_scraped()
-        yield daemon, prometheus
+        yield lab, daemon, prometheus
 
 
 def scrape(daemon, accept, **headers):
@@ -150,7 +152,7 @@ def scrape(daemon, accept, **headers):
 
 @case("promtool check metrics finds nothing in a live scrape")
 def promtool(state):
-    daemon, _ = state
+    _, daemon, _ = state
     done = subprocess.run(["promtool", "check", "metrics"], input=scrape(daemon, TEXT),
                           capture_output=True, check=False)
     check(done.returncode == 0 and not done.stderr.strip(),
@@ -159,13 +161,13 @@ def promtool(state):
 
 @case("the strict checker finds nothing in a live OpenMetrics scrape")
 def strict(state):
-    daemon, _ = state
+    _, daemon, _ = state
     check_equal("errors", openmetrics.check(scrape(daemon, OPENMETRICS)), [])
 
 
 @case("gzip: smaller, and the same metrics")
 def gzipped(state):
-    daemon, _ = state
+    _, daemon, _ = state
     packed = subprocess.run(["gzip", "-dc"], check=True, capture_output=True, input=scrape(
         daemon, OPENMETRICS, **{"Accept-Encoding": "gzip"})).stdout
     check_equal("errors", openmetrics.check(packed), [])
@@ -178,7 +180,7 @@ def names_of(text):
 
 @case("both formats carry the same series")
 def same_series(state):
-    daemon, _ = state
+    _, daemon, _ = state
 
     def series(body):
         # le is a canonical float in one of them: 1.6e-05 beside 0.000016
@@ -191,7 +193,7 @@ def same_series(state):
 @case("Prometheus has every sample of OpenMetrics, none refused", "openmetrics")
 @case("Prometheus has every sample of the text format, none refused", "text")
 def all_samples(state, job):
-    daemon, prometheus = state
+    _, daemon, prometheus = state
     offered = scrape(daemon, TEXT)
     lines = sum(1 for line in offered.decode().splitlines() if not line.startswith("#"))
     wait_until(lambda: prometheus.query(f'scrape_samples_scraped{{job="{job}"}}') and
@@ -207,7 +209,7 @@ def all_samples(state, job):
 @case("the values are the daemon's, by job openmetrics", "openmetrics")
 @case("the values are the daemon's, by job text", "text")
 def values(state, job):
-    daemon, prometheus = state
+    _, daemon, prometheus = state
     # counters, which asking Prometheus itself moves on: what it has was true in between
     truth = daemon.metrics()
     for name, labels in (("connections_opened_total", {"role": "client"}),
@@ -234,7 +236,7 @@ def values(state, job):
 
 @case("Prometheus knows types, units and helps from OpenMetrics")
 def metadata(state):
-    _, prometheus = state
+    _, _, prometheus = state
 
     def of(metric):
         rows = prometheus.ask("targets/metadata", match_target='{job="openmetrics"}',
@@ -252,7 +254,7 @@ def metadata(state):
 
 @case("HEAD, 404 and 405 over TCP")
 def methods(state):
-    daemon, _ = state
+    _, daemon, _ = state
     status, headers, body = daemon.web("/metrics", method="HEAD", over_tcp=True)
     check_equal("HEAD", (status, body), (200, b""))
     check(int(headers["Content-Length"]) > 1000, f"HEAD's length {headers}")
@@ -261,9 +263,27 @@ def methods(state):
     check_equal("POST", (status, headers.get("Allow")), (405, "GET, HEAD"))
 
 
+@case("metrics for everybody, connections for this host only, by IPv4 and IPv6")
+def peers(state):
+    lab, _, _ = state
+
+    def status(space, address, path, host):
+        return int(space.run("curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}",
+                             "-H", f"Host: {host}", f"http://{address}:{OPEN_PORT}{path}"))
+    for address, loopback in ((lab.ip(lab.a, IPV4), "127.0.0.1"),
+                              (f"[{lab.ip(lab.a, IPV6)}]", "[::1]")):
+        local = f"localhost:{OPEN_PORT}"
+        check_equal(f"{address}: metrics", status(lab.b, address, "/metrics", local), 200)
+        check_equal(f"{address}: API", status(lab.b, address, "/api/v1/connections", local), 403)
+        check_equal(f"{loopback}: API", status(lab.a, loopback, "/api/v1/connections", local), 200)
+        # this host, but not by loopback: what it asked for is an address others have, too
+        check_equal(f"{address}: API from this host",
+                    status(lab.a, address, "/api/v1/connections", local), 403)
+
+
 @case("the API answers this host, and nobody who was sent here by another name")
 def hosts(state):
-    daemon, _ = state
+    _, daemon, _ = state
     check_equal("loopback", daemon.web("/api/v1/status", over_tcp=True)[0], 200)
     check_equal("rebinding", daemon.web("/api/v1/connections", over_tcp=True,
                                         headers={"Host": "evil.example:10293"})[0], 403)

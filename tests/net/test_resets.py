@@ -124,8 +124,7 @@ def listener_closes_with_a_child_unaccepted(world, server_name, family):
     listening = listener(server, address, port)
     sock = client_of(client, family, (address, port))
     here = local_of(sock)
-    wait_until(lambda: [row for row in server.sockets(f"( sport = :{port} )")
-                        if row[0] == "ESTABLISHED"], "no child")
+    wait_until(lambda: server.in_state(port, "ESTABLISHED"), "no child")
     listening.close()
     wait_kernel_state(sock, "CLOSED")
     sock.close()
@@ -215,8 +214,7 @@ def reset_in_syn_received(world, end, family):
             talk.send("S")
             talk.expect("SA")
             talk.send("R")
-            wait_until(lambda: not [row for row in space.sockets(f"( sport = :{port} )")
-                                    if row[0] == "SYN_RECEIVED"], "the request survives the RST")
+            wait_until(lambda: not space.in_state(port, "SYN_RECEIVED"), "the request survives the RST")
     finally:
         listening.close()
         peer.close()
@@ -235,8 +233,7 @@ def reset_in_time_wait(world, end, family):
         talk.expect("A")
         talk.send("R")
         port = talk.kernel_port
-        wait_until(lambda: not [row for row in space.sockets(f"( sport = :{port} )")
-                                if row[0] == "TIME_WAIT"], "TIME_WAIT survives the RST")
+        wait_until(lambda: not space.in_state(port, "TIME_WAIT"), "TIME_WAIT survives the RST")
     event = world.expect(space, talk.kernel_at, talk.me_at, role="server", observable=True,
                          local_path=SERVER_OPEN + ACTIVE_CLOSE)
     check(not [kind for kind in event["divergences"] if kind != "time_wait_assassinated"],
@@ -334,8 +331,7 @@ def handshake_times_out(world, end, family):
             talk.send("S")
             talk.expect("SA")
             talk.expect("SA")
-            wait_until(lambda: not [row for row in space.sockets(f"( sport = :{port} )")
-                                    if row[0] == "SYN_RECEIVED"], "the request stays", 15)
+            wait_until(lambda: not space.in_state(port, "SYN_RECEIVED"), "the request stays", 15)
             event = world.expect(space, talk.kernel_at, talk.me_at, role="server",
                                  local_path=["SYN_RECEIVED"], kernel_path=["SYN_RECEIVED"],
                                  ended="handshake_timeout", observable=True)

@@ -104,13 +104,18 @@ class Namespace:
                         counters.update(zip(names, map(int, values.split()[1:])))
         return counters
 
-    def sockets(self, *filters):
-        """What ss -tan lists, as (state, local, remote)."""
+    def sockets(self, port=None):
+        """What ss -tan lists, as (state, local, remote); of one port (either end's) or of all."""
+        only = () if port is None else (f"( sport = :{port} or dport = :{port} )",)
         rows = []
-        for line in self.run("ss", "-tanH", *filters).splitlines():
+        for line in self.run("ss", "-tanH", *only).splitlines():
             state, _, _, local, remote, *_ = line.split()
             rows.append((SS_STATES[state], local, remote))
         return rows
+
+    def in_state(self, port, state):
+        """How many sockets with that port are in that state."""
+        return sum(row[0] == state for row in self.sockets(port))
 
     def states(self, skip_ports=()):
         """Sockets by RFC state, without LISTEN and those whose local or remote port is skipped."""

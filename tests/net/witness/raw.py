@@ -206,7 +206,7 @@ def overflow(space, port, backlog, new_talk):
     the talks that sent them. Both queues hold backlog + 1; a full accept queue refuses SYNs, too:
     so it gets its last child only when the requests stand."""
     def established():
-        return len(space.sockets("state", "established", f"( sport = :{port} )"))
+        return space.in_state(port, "ESTABLISHED")
 
     def complete(talks, total):
         for talk in talks:
