@@ -194,14 +194,14 @@ def same_series(state):
 @case("Prometheus has every sample of the text format, none refused", "text")
 def all_samples(state, job):
     _, daemon, prometheus = state
-    offered = scrape(daemon, TEXT)
-    lines = sum(1 for line in offered.decode().splitlines() if not line.startswith("#"))
-    wait_until(lambda: prometheus.query(f'scrape_samples_scraped{{job="{job}"}}') and
-               prometheus.query(f'scrape_samples_scraped{{job="{job}"}}')[0][1] == lines,
-               lambda: f"{prometheus.query('scrape_samples_scraped')} of {lines} samples")
-    kept = {row["__name__"] for row, _ in prometheus.query(
-        f'{{__name__=~"tcpwitness_.+|process_.+",job="{job}"}}')}
-    check_equal("metrics it does not have", names_of(offered) - kept, set())
+    def complete():
+        offered = scrape(daemon, TEXT)
+        lines = sum(1 for line in offered.decode().splitlines() if not line.startswith("#"))
+        taken = prometheus.query(f'scrape_samples_scraped{{job="{job}"}}')
+        kept = {row["__name__"] for row, _ in prometheus.query(
+            f'{{__name__=~"tcpwitness_.+|process_.+",job="{job}"}}')}
+        return taken and taken[0][1] == lines and not names_of(offered) - kept
+    wait_until(complete, lambda: f"{prometheus.query('scrape_samples_scraped')} is not all")
     check("level=warn" not in prometheus.log() and "level=error" not in prometheus.log(),
           f"Prometheus complains: {prometheus.log()}")
 
@@ -232,6 +232,15 @@ def values(state, job):
     quantile = prometheus.query(
         f'histogram_quantile(0.5, tcpwitness_handshake_duration_seconds_bucket{{job="{job}"}})')
     check(len(quantile) == 2, f"quantiles by role: {quantile}")
+
+
+@case("no counter ever went back")
+def monotonic(state):
+    _, _, prometheus = state
+    went_back = prometheus.query(
+        'resets({__name__=~"(tcpwitness|process)_.+_(total|bucket|count|sum)"}[5m]) > 0')
+    check_equal("resets", went_back, [])
+    check(len(prometheus.query('count({__name__=~".+_total"})')) == 1, "there is no counter")
 
 
 @case("Prometheus knows types, units and helps from OpenMetrics")
