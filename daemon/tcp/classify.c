@@ -185,6 +185,8 @@ static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct 
 	/* RFC 6191 §2, linux net/ipv4/tcp_minisocks.c:tcp_timewait_state_process */
 	if ((seg->options & TCPO_TIMESTAMP) && knows(end, KNOWN_TS_RECENT))
 		newer = newer || seq_gt(seg->tsval, end->ts_recent);
+	else if ((seg->options & TCPO_TIMESTAMP) && !knows(end, KNOWN_IRS))
+		newer = true; /* picked up in mid-life: whether timestamps are in use is not known */
 	if (knows(end, KNOWN_IRS) && seg->seq == end->irs)
 		return EV_RCV_SYN_AGAIN;
 	if (end->state == FSM_TIME_WAIT && !(seg->flags & TCPF_ACK) && newer)

@@ -195,12 +195,12 @@ void dialogue_received(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 	bool acks_syn, acks_fin, crossed;
 
 	memset(steps, 0, sizeof(*steps));
-	acks_syn = ack && seq_gt(seg->ack, local->iss);
-	acks_fin = ack && (local->flags & EP_FIN_SENT) && seg->ack == local->snd_fin + 1;
 	endpoint_receive(&talk->local, seg, &steps->local);
 	if (dialogue_restarts(steps) || is_doubtful(&steps->local))
 		return;
 
+	acks_syn = ack && seq_gt(seg->ack, local->iss);
+	acks_fin = ack && (local->flags & EP_FIN_SENT) && seg->ack == local->snd_fin + 1;
 	/* Figure 7: the remote's SYN-ACK left before ours reached it. */
 	crossed = (seg->flags & TCPF_SYN) && talk->remote.state == FSM_SYN_RECEIVED;
 	if (acks_syn && !crossed)

@@ -89,9 +89,13 @@ static void take(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 		take_syn(end, seg);
 		take_ack(end, seg);
 		break;
+	case EV_RCV_ACK_OF_FIN:
+		end->snd_fin = seg->ack - 1;
+		end->flags |= EP_FIN_SENT; /* known by now, if it was picked up without it */
+		take_ack(end, seg);
+		break;
 	case EV_RCV_ACK:
 	case EV_RCV_ACK_OF_SYN:
-	case EV_RCV_ACK_OF_FIN:
 		take_ack(end, seg);
 		break;
 	case EV_RCV_TEXT:
@@ -146,10 +150,8 @@ static void emit_ack(struct tcp_endpoint *end, const struct tcp_segment *seg)
 			seg->ack + ((uint32_t)seg->window << shift));
 }
 
-static void emit_syn(struct tcp_endpoint *end, const struct tcp_segment *seg, enum fsm_event event)
+static void emit_syn(struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
-	if (event == EV_SEND_SYN)
-		end->flags |= EP_ACTIVE;
 	if (!(end->known & KNOWN_ISS) || end->iss != seg->seq) {
 		end->iss = seg->seq;
 		end->snd_una = seg->seq;
@@ -190,7 +192,7 @@ static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 	case EV_SEND_SYN:
 	case EV_SEND_SYN_AGAIN:
 	case EV_SEND_SYNACK:
-		emit_syn(end, seg, event);
+		emit_syn(end, seg);
 		break;
 	case EV_SEND_RST:
 	case EV_SEND_REFUSAL:
@@ -273,7 +275,6 @@ void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
 	if (state == FSM_SYN_SENT && (end->known & KNOWN_SND_UNA)) {
 		end->iss = end->snd_una;
 		end->known |= KNOWN_ISS;
-		end->flags |= EP_ACTIVE;
 		advance(end, KNOWN_SND_NXT, &end->snd_nxt, end->iss + 1);
 	}
 	if (fsm_has_sent_fin(state) && (end->known & KNOWN_SND_NXT)) {

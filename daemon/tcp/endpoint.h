@@ -41,10 +41,9 @@ enum endpoint_flag {
 	EP_FIN_SENT = 0x02,	/* snd_fin holds our FIN's sequence number */
 	EP_FIN_PENDING = 0x04,	/* rcv_fin holds a FIN beyond RCV.NXT that waits */
 	EP_FIN_RECEIVED = 0x08, /* the peer's FIN was taken in: rcv_fin holds it */
-	EP_ACTIVE = 0x10,	/* opened by OPEN(active): sent the SYN first */
-	EP_IMPLIED = 0x20,	/* the far end: its variables are deduced, none is exact */
-	EP_SYN_PENDING = 0x40,	/* a SYN came and neither SYN-ACK nor RST has answered it */
-	EP_FRESH = 0x80, /* RCV.NXT was learnt for the segment that comes next: it is exact */
+	EP_IMPLIED = 0x10,	/* the far end: its variables are deduced, none is exact */
+	EP_SYN_PENDING = 0x20,	/* a SYN came and neither SYN-ACK nor RST has answered it */
+	EP_FRESH = 0x40, /* RCV.NXT was learnt for the segment that comes next: it is exact */
 };
 
 /* Values of tcp_endpoint.rcv_wscale beside a shift. */

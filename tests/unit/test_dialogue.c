@@ -406,6 +406,9 @@ static void a_new_life_leaves_the_old_one_alone(void **state)
 					      .snd_nxt = 1000,
 					      .rcv_nxt = 2000 };
 	const struct tcp_segment syn = { .seq = 90000, .flags = TCPF_SYN };
+	const struct tcp_segment synack = { .seq = 90000,
+					    .ack = 80000,
+					    .flags = TCPF_SYN | TCPF_ACK };
 	struct tcp_dialogue talk, before;
 	struct dialogue_steps steps;
 
@@ -418,6 +421,64 @@ static void a_new_life_leaves_the_old_one_alone(void **state)
 	dialogue_sent(&talk, &syn, &steps);
 	assert_true(dialogue_restarts(&steps));
 	assert_memory_equal(&talk, &before, sizeof(talk));
+	dialogue_sent(&talk, &synack, &steps);
+	assert_true(dialogue_restarts(&steps));
+	assert_memory_equal(&talk, &before, sizeof(talk));
+}
+
+/* What the kernel knows of its own end says as much about the other one. */
+static void adopted_facts_are_mirrored(void **state)
+{
+	const struct endpoint_facts facts = { .known = KNOWN_SND_UNA | KNOWN_SND_NXT |
+						       KNOWN_RCV_NXT,
+					      .snd_una = 1000,
+					      .snd_nxt = 1500,
+					      .rcv_nxt = 2000 };
+	struct tcp_dialogue talk;
+
+	(void)state;
+	dialogue_adopt(&talk, FSM_CLOSE_WAIT, &facts, true);
+	assert_int_equal(talk.remote.state, FSM_FIN_WAIT_2);
+	assert_int_equal(talk.remote.known & (KNOWN_SND_NXT | KNOWN_SND_UNA | KNOWN_RCV_NXT),
+			 KNOWN_SND_NXT | KNOWN_SND_UNA | KNOWN_RCV_NXT);
+	assert_int_equal(talk.remote.rcv_nxt, 1000);
+	assert_int_equal(talk.remote.snd_nxt, 2000);
+	assert_int_equal(talk.remote.snd_una, 2000);
+	assert_int_equal(talk.remote.snd_fin, 1999);
+	assert_int_equal(talk.local.rcv_fin, 1999);
+}
+
+/* The remote scales its windows only if our SYN, which it gets late, had the option too. */
+static void far_windows_are_scaled_by_agreement(void **state)
+{
+	struct tcp_segment syn = {
+		.seq = 10, .flags = TCPF_SYN, .options = TCPO_WSCALE, .wscale = 7
+	};
+	const struct tcp_segment synack = { .seq = 90,
+					    .ack = 11,
+					    .flags = TCPF_SYN | TCPF_ACK,
+					    .options = TCPO_WSCALE,
+					    .wscale = 3,
+					    .window = 500 };
+	const struct tcp_segment ack = { .seq = 91, .ack = 11, .flags = TCPF_ACK, .window = 500 };
+	struct tcp_dialogue talk;
+	struct dialogue_steps steps;
+
+	(void)state;
+	dialogue_init(&talk, FSM_CLOSED, FSM_LISTEN, false);
+	dialogue_sent(&talk, &syn, &steps);
+	dialogue_received(&talk, &synack, &steps);
+	dialogue_received(&talk, &ack, &steps);
+	assert_int_equal(talk.remote.rcv_edge, 11 + (500 << 3));
+	assert_int_equal(talk.remote.irs, 10);
+
+	syn.options = 0;
+	dialogue_init(&talk, FSM_CLOSED, FSM_LISTEN, false);
+	dialogue_sent(&talk, &syn, &steps);
+	assert_int_equal(talk.local.rcv_wscale, WSCALE_REFUSED);
+	dialogue_received(&talk, &synack, &steps);
+	dialogue_received(&talk, &ack, &steps);
+	assert_int_equal(talk.remote.rcv_edge, 11 + 500);
 }
 
 static void expiry_closes_the_ends_that_wait(void **state)
@@ -450,6 +511,8 @@ int main(void)
 		cmocka_unit_test(clean_talks_have_no_anomaly),
 		cmocka_unit_test(forged_segments_tell_nothing_about_the_remote),
 		cmocka_unit_test(a_new_life_leaves_the_old_one_alone),
+		cmocka_unit_test(adopted_facts_are_mirrored),
+		cmocka_unit_test(far_windows_are_scaled_by_agreement),
 		cmocka_unit_test(expiry_closes_the_ends_that_wait),
 		cmocka_unit_test(dialogue_is_compact),
 	};

@@ -348,6 +348,31 @@ static void facts_never_go_back(void **state)
 	assert_int_equal(end.state, FSM_ESTABLISHED);
 }
 
+/* Data that we sent and nobody saw is acknowledged: SND.NXT was a lower bound. */
+static void unseen_data_moves_snd_nxt(void **state)
+{
+	const struct endpoint_facts facts = { .known = KNOWN_SND_NXT | KNOWN_SND_UNA,
+					      .snd_nxt = 7,
+					      .snd_una = 6 };
+	const struct tcp_segment ack = { .seq = 1, .ack = 5000, .flags = TCPF_ACK };
+	struct endpoint_steps steps = { 0 };
+	struct tcp_endpoint end;
+
+	(void)state;
+	endpoint_init(&end, FSM_ESTABLISHED, true);
+	endpoint_learn(&end, &facts, &steps);
+	endpoint_receive(&end, &ack, &steps);
+	assert_int_equal(steps.at[0].event, EV_RCV_ACK);
+	assert_int_equal(end.snd_nxt, 5000);
+
+	memset(&steps, 0, sizeof(steps));
+	endpoint_init(&end, FSM_ESTABLISHED, false);
+	endpoint_learn(&end, &facts, &steps);
+	endpoint_receive(&end, &ack, &steps);
+	assert_int_equal(steps.at[0].event, EV_RCV_ACK_UNSENT);
+	assert_int_equal(end.snd_nxt, 7);
+}
+
 /* Data and RST in one batch: the kernel's RCV.NXT was read before the data. */
 static void lagging_facts_challenge_nothing(void **state)
 {
@@ -378,6 +403,7 @@ int main(void)
 		cmocka_unit_test(zero_window_takes_acks_only),
 		cmocka_unit_test(nothing_known_accepts_everything),
 		cmocka_unit_test(facts_never_go_back),
+		cmocka_unit_test(unseen_data_moves_snd_nxt),
 		cmocka_unit_test(lagging_facts_challenge_nothing),
 		cmocka_unit_test(endpoint_is_compact),
 	};
