@@ -185,9 +185,12 @@ int xdp_ingress(struct xdp_md *ctx)
 		.gso_segs = 1,
 		.hook = HOOK_XDP_NATIVE,
 	};
+	enum parse_result result;
 
-	ingress_parsed(&seen, segment_parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &seen.segment),
-		       true);
+	result = segment_parse_xdp(ctx, ctx->data_end - ctx->data, &seen.segment);
+	if (result == PARSE_TRUNCATED) /* perhaps the rest is in fragments, which few frames have */
+		result = segment_parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &seen.segment);
+	ingress_parsed(&seen, result, true);
 	return XDP_PASS;
 }
 
