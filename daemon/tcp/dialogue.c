@@ -121,7 +121,8 @@ static bool acks_remote(const struct tcp_endpoint *remote, const struct tcp_segm
 		return false;
 	if (remote->state == FSM_SYN_SENT)
 		return true;
-	return remote->state == FSM_FIN_WAIT_1 && seg->ack == remote->snd_fin + 1;
+	return remote->state == FSM_FIN_WAIT_1 &&
+	       (!(remote->flags & EP_FIN_SENT) || seg->ack == remote->snd_fin + 1);
 }
 
 static void launch_syn(struct tcp_dialogue *talk, const struct tcp_segment *seg,

@@ -373,6 +373,33 @@ static void unseen_data_moves_snd_nxt(void **state)
 	assert_int_equal(end.snd_nxt, 7);
 }
 
+/* A bare ACK is one event; so is text that was here before. */
+static void only_new_text_is_text(void **state)
+{
+	const struct endpoint_facts facts = { .known = KNOWN_SND_NXT | KNOWN_SND_UNA |
+						       KNOWN_RCV_NXT,
+					      .snd_nxt = 7,
+					      .snd_una = 6,
+					      .rcv_nxt = 100 };
+	const struct tcp_segment ack = { .seq = 101, .ack = 7, .flags = TCPF_ACK };
+	const struct tcp_segment again = { .seq = 90, .len = 10, .ack = 7, .flags = TCPF_ACK };
+	const struct tcp_segment text = { .seq = 90, .len = 11, .ack = 7, .flags = TCPF_ACK };
+	struct endpoint_steps steps = { 0 };
+	struct tcp_endpoint end;
+
+	(void)state;
+	endpoint_init(&end, FSM_ESTABLISHED, false);
+	endpoint_learn(&end, &facts, &steps);
+	endpoint_receive(&end, &ack, &steps);
+	assert_int_equal(steps.count, 1);
+	endpoint_receive(&end, &again, &steps);
+	assert_int_equal(steps.count, 2);
+	endpoint_receive(&end, &text, &steps);
+	assert_int_equal(steps.count, 4);
+	assert_int_equal(steps.at[3].event, EV_RCV_TEXT);
+	assert_int_equal(end.rcv_nxt, 101);
+}
+
 /* Data and RST in one batch: the kernel's RCV.NXT was read before the data. */
 static void lagging_facts_challenge_nothing(void **state)
 {
@@ -404,6 +431,7 @@ int main(void)
 		cmocka_unit_test(nothing_known_accepts_everything),
 		cmocka_unit_test(facts_never_go_back),
 		cmocka_unit_test(unseen_data_moves_snd_nxt),
+		cmocka_unit_test(only_new_text_is_text),
 		cmocka_unit_test(lagging_facts_challenge_nothing),
 		cmocka_unit_test(endpoint_is_compact),
 	};
