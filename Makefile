@@ -14,8 +14,8 @@ JOBS ?= $(shell nproc)
 # ---- packages: the one place that names them ------------------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
-	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev
-PACKAGES_TEST := python3 libcmocka-dev libpcap-dev libclang-rt-14-dev \
+	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libpcap-dev
+PACKAGES_TEST := python3 libcmocka-dev libclang-rt-14-dev \
 	clang-format cppcheck shellcheck iproute2 nftables ethtool iperf3 curl jq prometheus
 
 # ---- flags ----------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ HARDENING = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer,-fstack-protector-strong -D_FORTIFY_SOURCE=2)
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) -D_GNU_SOURCE \
 	-Iinclude -Idaemon -I$(O) -MMD -MP
-LIBS := -lbpf -lelf -lz -lmicrohttpd -lpthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lpcap -lpthread
 
 # v3: 32-bit ALU and jumps, the newest instruction set that clang 14 and kernel 5.15 share
 BPF_CFLAGS = -target bpf -O2 -g -Wall -Werror -mcpu=v3 -Iinclude \
