@@ -132,7 +132,12 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 		.settle_ns = settings->settle_ms * NS_PER_MS,
 		.time_wait_ns = REFERENCE_2MSL_NS,
 	};
-	const struct tracker_ops ops = { &replay, answer_look, print_event, name_reason };
+	const struct tracker_ops ops = {
+		.context = &replay,
+		.look = answer_look,
+		.event = print_event,
+		.drop_reason = name_reason,
+	};
 	int err;
 
 	err = recordlog_open(path, &replay.reader);

@@ -60,9 +60,10 @@ struct conn {
 	uint64_t looked_ns;    /* of the last fresh look since then */
 	uint64_t time_wait_ns; /* the reference's TIME_WAIT began or was re-armed */
 	struct state_path local_path, remote_path, kernel_path;
-	uint64_t since_ns;	 /* of the open divergence */
-	const char *open_reason; /* static text, or NULL */
+	uint64_t since_ns;	  /* of the open divergence */
+	const char *open_reason;  /* static text, or NULL */
 	uint32_t hash, next_free; /* flowtable's */
+	uint32_t life;		  /* its number in the history */
 	uint32_t divergences;	  /* bit per kind ever opened */
 	uint32_t anomalies;
 	uint32_t last_seq, last_ack; /* with the next three: the newest segment, to know a copy */

@@ -51,6 +51,7 @@ static void emit_divergence(struct tracker *tracker, struct conn *conn, enum tra
 		.connection = &report,
 	};
 
+	tracker_tell_divergence(tracker, conn, type, now_ns);
 	if (!tracker->ops.event)
 		return;
 	conn_report(conn, &report);
@@ -153,7 +154,7 @@ static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 	if (conn->parted_ns)
 		conn->tries = 0;
 	conn->parted_ns = 0;
-	conn->evidence &= (uint8_t)~(EVIDENCE_FILTERED | EVIDENCE_SYN_AGAIN);
+	conn->evidence &= (uint8_t) ~(EVIDENCE_FILTERED | EVIDENCE_SYN_AGAIN);
 	/* A cookie's handshake lasts, stateless, until the final ACK makes a socket. */
 	if (conn->open_kind == DIVERGENCE_COOKIE_STATELESS && wire == FSM_SYN_RECEIVED)
 		return;
@@ -183,10 +184,10 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	if (wire_seen && conn->evidence & EVIDENCE_COOKIE && kernel_gone(conn) &&
 	    conn_local_state(conn) == FSM_SYN_RECEIVED)
 		/* The SYN-ACK itself is the proof: there is nothing to wait for. */
-		tracker_open_divergence(
-			tracker, conn,
-			(struct verdict){ .divergent = true, .kind = DIVERGENCE_COOKIE_STATELESS },
-			now_ns);
+		tracker_open_divergence(tracker, conn,
+					(struct verdict){ .divergent = true,
+							  .kind = DIVERGENCE_COOKIE_STATELESS },
+					now_ns);
 	if (!wire_seen || compare_agree(conn)) {
 		agree(tracker, conn, now_ns);
 	} else if (!conn->parted_ns) {
@@ -204,6 +205,7 @@ static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_sna
 	struct endpoint_facts facts;
 	struct dialogue_steps steps;
 	struct rec_socket answer;
+	uint8_t before = conn->kernel.state;
 
 	conn->looked_ns = now_ns;
 	if (conn->tries < UINT8_MAX)
@@ -220,6 +222,7 @@ static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_sna
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 	}
 	tracker_take_snapshot(tracker, conn, ret_snapshot, true);
+	tracker_tell_look(tracker, conn, before, now_ns);
 	return true;
 }
 
@@ -236,6 +239,7 @@ static void give_up(struct tracker *tracker, uint32_t handle, struct conn *conn,
 			   &(struct endpoint_facts){ 0 });
 	if (conn_local_state(conn) == FSM_TIME_WAIT)
 		conn->time_wait_ns = now_ns;
+	tracker_tell(tracker, conn, ENTRY_GAVE_UP, now_ns);
 	tracker_compare(tracker, handle, now_ns);
 }
 
@@ -334,6 +338,7 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 	    conn->time_wait_ns + tracker->settings.time_wait_ns <= now_ns) {
 		dialogue_expire(&conn->talk, &steps);
 		tracker_take_steps(tracker, conn, &steps, now_ns);
+		tracker_tell(tracker, conn, ENTRY_TIMER, now_ns);
 	}
 	look_again(tracker, handle, conn, now_ns);
 }

@@ -229,6 +229,7 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	if (change->new_state == KS_CLOSE)
 		note_close(conn, change);
 	tracker_set_kernel(tracker, conn, state, substate);
+	tracker_tell_change(tracker, conn, observation);
 	conn->last_ns = observation->ts_ns;
 	tracker_compare(tracker, handle, observation->ts_ns);
 }
@@ -246,6 +247,7 @@ static void adopt_socket(struct tracker *tracker, const struct observation *seen
 	conn = flowtable_at(tracker->table, handle);
 	conn->kernel.cookie = snapshot->cookie;
 	tracker_assume_kernel(tracker, conn, snapshot->state, snapshot->substate);
+	tracker_tell_look(tracker, conn, KS_NONE, seen->ts_ns);
 	tracker_compare(tracker, handle, seen->ts_ns);
 }
 
@@ -273,6 +275,7 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 	const struct rec_snapshot *snapshot = &observation->socket->snapshot;
 	uint32_t handle;
 	struct conn *conn;
+	uint8_t before;
 
 	if (is_gone(snapshot->state))
 		return;
@@ -282,10 +285,12 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 		return;
 	}
 	conn = flowtable_at(tracker->table, handle);
+	before = conn->kernel.state;
 	if (tracker_is_stale(tracker, conn))
 		resync(tracker, conn, observation);
 	else if (observation->ts_ns > conn->last_ns)
 		tracker_take_snapshot(tracker, conn, snapshot, true);
+	tracker_tell_look(tracker, conn, before, observation->ts_ns);
 	tracker_compare(tracker, handle, observation->ts_ns);
 }
 

@@ -225,6 +225,7 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	tracker_take_snapshot(tracker, conn, &observation->segment->snapshot, false);
 	tracker_take_steps(tracker, conn, &steps, observation->ts_ns);
 	note_ends(conn, observation, &steps);
+	tracker_tell_segment(tracker, conn, observation);
 	if (is_syn(observation->segment) && observation->sent)
 		tracker_count_opened(tracker, conn, ROLE_CLIENT);
 	conn->last_ns = observation->ts_ns;
@@ -243,6 +244,7 @@ void tracker_on_drop(struct tracker *tracker, const struct observation *observat
 	reason = tracker->ops.drop_reason ?
 			 tracker->ops.drop_reason(tracker->ops.context, observation->drop->reason) :
 			 NULL;
+	tracker_tell_drop(tracker, conn, observation, reason);
 	/* Where the views agree the drop changed nothing that is compared. */
 	if (!conn->parted_ns || !compare_drop_is_before_tcp(reason))
 		return;

@@ -124,6 +124,8 @@ uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint
 		}
 	}
 	conn_begin(flowtable_at(tracker->table, handle), now_ns, tracker->epoch);
+	flowtable_at(tracker->table, handle)->life = ++tracker->lives;
+	tracker_tell(tracker, flowtable_at(tracker->table, handle), ENTRY_BEGAN, now_ns);
 	tracker->stats.entries = flowtable_count(tracker->table);
 	return handle;
 }
@@ -149,13 +151,14 @@ void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 
 	tracker_close_divergence(tracker, conn, now_ns);
 	settle_accounts(tracker, conn);
+	tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
 	conn_report(conn, &report);
 	report.closed_ns = now_ns;
 	tracker->stats.closed[report.role][report.end]++;
 	if (tracker->ops.event) {
-		const struct track_event event = {
-			.type = TRACK_CONNECTION, .ts_ns = now_ns, .connection = &report
-		};
+		const struct track_event event = { .type = TRACK_CONNECTION,
+						   .ts_ns = now_ns,
+						   .connection = &report };
 
 		tracker->ops.event(tracker->ops.context, &event);
 	}
@@ -199,6 +202,8 @@ static void take_local_step(struct tracker *tracker, struct conn *conn, const st
 void tracker_take_steps(struct tracker *tracker, struct conn *conn,
 			const struct dialogue_steps *steps, uint64_t now_ns)
 {
+	if (tracker->ops.told)
+		tracker_note_steps(tracker, steps);
 	for (uint8_t i = 0; i < steps->local.count; i++)
 		take_local_step(tracker, conn, &steps->local.at[i], now_ns);
 	for (uint8_t i = 0; i < steps->remote.count; i++)
@@ -284,6 +289,18 @@ void tracker_advance(struct tracker *tracker, uint64_t now_ns)
 uint64_t tracker_next_deadline(const struct tracker *tracker)
 {
 	return deadlines_next(&tracker->wheel);
+}
+
+bool tracker_find(const struct tracker *tracker, const struct conn_key *key,
+		  struct connection_report *ret, uint32_t *ret_life)
+{
+	uint32_t handle = flowtable_find(tracker->table, key);
+
+	if (handle == FLOW_NONE)
+		return false;
+	conn_report(flowtable_at(tracker->table, handle), ret);
+	*ret_life = flowtable_at(tracker->table, handle)->life;
+	return true;
 }
 
 size_t tracker_list(const struct tracker *tracker, size_t *cursor, size_t max,

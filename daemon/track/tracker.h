@@ -18,6 +18,7 @@
 
 #include "capture/decode.h"
 #include "tcp/fsm.h"
+#include "track/entry.h"
 #include "track/verdicts.h"
 
 /* Handshake latency: bucket b counts durations below 2^b * 16 us, the last one the rest. */
@@ -43,7 +44,7 @@ struct tracker_stats {
 	uint64_t anomalies[AN_NR];
 	uint64_t connect_failures[CONNECT_NR];
 	uint64_t entries, limit, evictions; /* flow table */
-	uint64_t stray_segments; /* of no connection: late, or to a closed port */
+	uint64_t stray_segments;	    /* of no connection: late, or to a closed port */
 	uint64_t looks;
 };
 
@@ -54,14 +55,14 @@ struct tracker_stats {
 struct connection_report {
 	struct conn_key key;
 	enum connection_role role;
-	enum connection_end end; /* END_UNKNOWN while it lives */
-	uint64_t opened_ns, closed_ns; /* CLOCK_MONOTONIC; closed 0 while it lives */
-	uint8_t local_state, remote_state;  /* enum fsm_state */
-	uint8_t kernel_state;		    /* enum kernel_state; 0 = none */
-	uint8_t kernel_substate;	    /* of TIME_WAIT */
+	enum connection_end end;	   /* END_UNKNOWN while it lives */
+	uint64_t opened_ns, closed_ns;	   /* CLOCK_MONOTONIC; closed 0 while it lives */
+	uint8_t local_state, remote_state; /* enum fsm_state */
+	uint8_t kernel_state;		   /* enum kernel_state; 0 = none */
+	uint8_t kernel_substate;	   /* of TIME_WAIT */
 	uint8_t local_path[PATH_MAX_STATES], remote_path[PATH_MAX_STATES]; /* enum fsm_state */
-	uint8_t kernel_path[PATH_MAX_STATES]; /* enum kernel_state */
-	uint8_t local_steps, remote_steps, kernel_steps; /* entries used */
+	uint8_t kernel_path[PATH_MAX_STATES];				   /* enum kernel_state */
+	uint8_t local_steps, remote_steps, kernel_steps;		   /* entries used */
 	uint32_t divergences; /* bit per enum divergence_kind, ever opened */
 	uint32_t anomalies;   /* bit per enum fsm_anomaly < 32 */
 	bool observable;
@@ -79,8 +80,8 @@ struct track_event {
 	enum track_event_type type;
 	uint64_t ts_ns;		   /* CLOCK_MONOTONIC of the cause */
 	enum divergence_kind kind; /* DIVERGENCE_* only, as the rest of these */
-	uint64_t since_ns;	   /* when the two views parted; close: duration = ts_ns - since_ns */
-	const char *reason;	   /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
+	uint64_t since_ns;  /* when the two views parted; close: duration = ts_ns - since_ns */
+	const char *reason; /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
 	const struct connection_report *connection;
 };
 
@@ -91,11 +92,13 @@ struct tracker_ops {
 	void (*event)(void *context, const struct track_event *event);
 	/* Name of a kernel drop reason, or NULL. */
 	const char *(*drop_reason)(void *context, uint32_t reason);
+	/* One line of key's story; NULL: nobody listens. Told in order, as it happens. */
+	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
 };
 
 struct tracker_settings {
 	uint32_t flows_max;
-	uint64_t settle_ns; /* a disagreement younger than this is not looked at */
+	uint64_t settle_ns;    /* a disagreement younger than this is not looked at */
 	uint64_t time_wait_ns; /* the reference's 2 MSL: 60 s */
 	uint64_t hash_seed;    /* random live; anything in a replay */
 };
@@ -115,6 +118,10 @@ void tracker_advance(struct tracker *tracker, uint64_t now_ns);
 uint64_t tracker_next_deadline(const struct tracker *tracker);
 
 const struct tracker_stats *tracker_stats(const struct tracker *tracker);
+
+/* The live connection of that key, if there is one. `life` is that of its entries. */
+bool tracker_find(const struct tracker *tracker, const struct conn_key *key,
+		  struct connection_report *ret, uint32_t *ret_life);
 
 /* Calls `each` for up to `max` live connections starting at *cursor (0 first); returns the
  * number visited and moves *cursor, which is 0 again at the end of the table. */

@@ -6,8 +6,15 @@
 #include "track/compare.h"
 #include "track/conn.h"
 #include "track/deadlines.h"
+#include "track/entry.h"
 #include "track/flowtable.h"
 #include "track/tracker.h"
+
+/* Steps taken since the last line was told. */
+struct noted_steps {
+	uint8_t nr_local, nr_remote;
+	struct track_step local[TRACK_ENTRY_STEPS / 2], remote[TRACK_ENTRY_STEPS / 2];
+};
 
 struct tracker {
 	struct tracker_settings settings;
@@ -17,7 +24,9 @@ struct tracker {
 	struct deadlines wheel;
 	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
 	uint32_t evict_hand;	 /* where the search for a victim goes on */
-	uint16_t epoch;		 /* losses so far: a connection of an older one is not trusted */
+	uint32_t lives;		 /* connections begun */
+	struct noted_steps noted;
+	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
 
 /* --- tracker.c: lives --- */
@@ -60,6 +69,24 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
 void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
 			     uint64_t now_ns);
 void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* --- tell.c: the story, for ops.told; each does nothing without it --- */
+
+void tracker_note_steps(struct tracker *tracker, const struct dialogue_steps *steps);
+void tracker_tell_entry(struct tracker *tracker, const struct conn *conn,
+			struct track_entry *entry);
+void tracker_tell(struct tracker *tracker, const struct conn *conn, enum track_entry_kind kind,
+		  uint64_t now_ns);
+void tracker_tell_segment(struct tracker *tracker, const struct conn *conn,
+			  const struct observation *seen);
+void tracker_tell_drop(struct tracker *tracker, const struct conn *conn,
+		       const struct observation *seen, const char *reason);
+void tracker_tell_change(struct tracker *tracker, const struct conn *conn,
+			 const struct observation *seen);
+void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t from,
+		       uint64_t now_ns);
+void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
+			     enum track_event_type type, uint64_t now_ns);
 
 /* --- on_segment.c, on_kernel.c: one function an observation --- */
 
