@@ -95,16 +95,10 @@ static inline enum segment_kind parse_kind(__u8 tcp_flags, __u32 payload_bytes)
 	return payload_bytes ? SEGMENT_DATA : SEGMENT_ACK;
 }
 
-/* Ethernet and up to two VLAN tags. */
-static inline enum parse_result parse_ethernet(struct cursor *cursor, __u16 *ret_ethertype)
+/* What follows a link layer that named this ethertype, at `bytes`: up to two VLAN tags. */
+static inline enum parse_result parse_vlan_tags(struct cursor *cursor, __u8 *bytes, __u16 ethertype,
+						__u16 *ret_ethertype)
 {
-	__u8 *bytes = cursor->position;
-	__u16 ethertype;
-
-	if ((void *)(bytes + PARSE_ETHERNET_BYTES) > cursor->end)
-		return PARSE_OTHER;
-	ethertype = parse_u16(bytes + 12);
-	bytes += PARSE_ETHERNET_BYTES;
 	for (int i = 0; i < PARSE_VLAN_TAGS_MAX; i++) {
 		if (ethertype != PARSE_ETHERTYPE_VLAN && ethertype != PARSE_ETHERTYPE_QINQ)
 			break;
@@ -116,6 +110,17 @@ static inline enum parse_result parse_ethernet(struct cursor *cursor, __u16 *ret
 	cursor->position = bytes;
 	*ret_ethertype = ethertype;
 	return PARSE_TCP;
+}
+
+/* Ethernet and up to two VLAN tags. */
+static inline enum parse_result parse_ethernet(struct cursor *cursor, __u16 *ret_ethertype)
+{
+	__u8 *bytes = cursor->position;
+
+	if ((void *)(bytes + PARSE_ETHERNET_BYTES) > cursor->end)
+		return PARSE_OTHER;
+	return parse_vlan_tags(cursor, bytes + PARSE_ETHERNET_BYTES, parse_u16(bytes + 12),
+			       ret_ethertype);
 }
 
 /* A device without a link layer: the version nibble says which IP it is. */
