@@ -12,10 +12,13 @@
 /* The furthest that any window reaches: 65535 << 14 (RFC 7323 §2.3), rounded up. */
 #define WINDOW_MAX (1u << 30)
 
+/* The most that one segment means: ACK, text, FIN. */
+#define EVENTS_MAX 3
+
 /* Events to run in order; those after one that leads to CLOSED do not happen. */
 struct event_list {
 	uint8_t count;
-	uint8_t at[ENDPOINT_STEPS_MAX]; /* enum fsm_event */
+	uint8_t at[EVENTS_MAX]; /* enum fsm_event */
 };
 
 /* *ret is written whole and holds one event at least. */

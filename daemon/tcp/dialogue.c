@@ -105,10 +105,10 @@ static void deliver_fin(struct tcp_dialogue *talk, struct dialogue_steps *steps)
 		.flags = TCPF_FIN | TCPF_ACK,
 	};
 
-	if (!(talk->in_flight & TCPF_FIN))
+	if (!(talk->in_flight & TCPF_FIN) || !(talk->local.flags & EP_FIN_SENT))
 		return;
 	talk->in_flight &= ~TCPF_FIN;
-	if (!(talk->local.flags & EP_FIN_SENT) || has_taken_fin(&talk->remote))
+	if (has_taken_fin(&talk->remote))
 		return;
 	endpoint_learn(&talk->remote, &all, &steps->remote);
 	endpoint_receive(&talk->remote, &seg, &steps->remote);

@@ -68,8 +68,11 @@ struct endpoint_facts {
 	bool lagging; /* the socket may be behind the wire (owned, backlog, XDP): nothing is exact */
 };
 
-/* At most this many steps come from one segment at one end: e.g. ACK of our FIN, then FIN. */
-#define ENDPOINT_STEPS_MAX 4
+/*
+ * At most this many steps come from one segment at one end: for the far end of a dialogue, our
+ * SYN-ACK and our FIN arrive (ACK, FIN), a FIN that waited is taken in, and it sends a FIN.
+ */
+#define ENDPOINT_STEPS_MAX 8
 
 struct endpoint_steps {
 	uint8_t count;

@@ -67,8 +67,24 @@ static void note(struct network *net, struct host *host, const struct endpoint_s
 		complain(net, "a tap differs from the end beside it");
 }
 
+/* The far end's steps are a path: none is left out, however many one segment brings. */
+static void check_path(const struct network *net, const struct host *host, enum fsm_state before,
+		       const struct endpoint_steps *steps)
+{
+	uint8_t i;
+
+	for (i = 0; i < steps->count; i++) {
+		if (steps->at[i].from != before)
+			complain(net, "a step is missing");
+		before = steps->at[i].to;
+	}
+	if (before != host->tap.remote.state)
+		complain(net, "the last step is missing");
+}
+
 static void transmit(struct network *net, struct host *host, const struct tcp_segment *seg)
 {
+	enum fsm_state far = host->tap.remote.state;
 	struct endpoint_steps steps = { 0 };
 	struct dialogue_steps tapped;
 
@@ -76,6 +92,7 @@ static void transmit(struct network *net, struct host *host, const struct tcp_se
 	dialogue_sent(&host->tap, seg, &tapped);
 	note(net, host, &steps);
 	note(net, host, &tapped.remote);
+	check_path(net, host, far, &tapped.remote);
 	if (seeded_chance(&net->random, net->loss))
 		return;
 	do {
@@ -170,6 +187,7 @@ static void arrive(struct network *net, int at)
 {
 	struct host *host = &net->host[at], *peer = &net->host[!at];
 	struct tcp_segment seg = peer->queue[peer->head++ % QUEUE_MAX];
+	enum fsm_state far = host->tap.remote.state;
 	struct endpoint_steps steps = { 0 };
 	struct dialogue_steps tapped;
 
@@ -177,6 +195,7 @@ static void arrive(struct network *net, int at)
 	dialogue_received(&host->tap, &seg, &tapped);
 	note(net, host, &steps);
 	note(net, host, &tapped.remote);
+	check_path(net, host, far, &tapped.remote);
 	while (host->sent_count && seq_le(end_of(&host->sent[0]), host->end.snd_una))
 		memmove(host->sent, host->sent + 1, --host->sent_count * sizeof(*host->sent));
 	if (host->end.state == FSM_CLOSED)
@@ -497,6 +516,35 @@ static void expiry_closes_the_ends_that_wait(void **state)
 	assert_int_equal(talk.remote.state, FSM_ESTABLISHED);
 }
 
+/* The longest there is: a fast open server's SYN-ACK and FIN, acknowledged by the remote's FIN. */
+static void no_step_is_left_out(void **state)
+{
+	static const uint8_t path[] = { FSM_SYN_SENT, FSM_ESTABLISHED, FSM_CLOSE_WAIT,
+					FSM_LAST_ACK };
+	const struct tcp_segment syn = { .seq = 10, .flags = TCPF_SYN };
+	const struct tcp_segment synack = { .seq = 90, .ack = 11, .flags = TCPF_SYN | TCPF_ACK };
+	const struct tcp_segment fin = { .seq = 91, .ack = 11, .flags = TCPF_FIN | TCPF_ACK };
+	const struct tcp_segment last = { .seq = 11, .ack = 92, .flags = TCPF_FIN | TCPF_ACK };
+	struct tcp_dialogue talk;
+	struct dialogue_steps steps;
+	uint8_t i, at = 0;
+
+	(void)state;
+	dialogue_init(&talk, FSM_LISTEN, FSM_CLOSED, true);
+	dialogue_received(&talk, &syn, &steps);
+	dialogue_sent(&talk, &synack, &steps);
+	dialogue_sent(&talk, &fin, &steps);
+	assert_int_equal(talk.local.state, FSM_FIN_WAIT_1);
+	dialogue_received(&talk, &last, &steps);
+	assert_int_equal(talk.local.state, FSM_TIME_WAIT);
+	for (i = 0; i < steps.remote.count; i++) {
+		assert_int_equal(steps.remote.at[i].from, path[at]);
+		if (steps.remote.at[i].to != path[at])
+			assert_int_equal(steps.remote.at[i].to, path[++at]);
+	}
+	assert_int_equal(at, 3);
+}
+
 /* A million of them must fit the budget of 200 bytes a connection, all in. */
 static void dialogue_is_compact(void **state)
 {
@@ -514,6 +562,7 @@ int main(void)
 		cmocka_unit_test(adopted_facts_are_mirrored),
 		cmocka_unit_test(far_windows_are_scaled_by_agreement),
 		cmocka_unit_test(expiry_closes_the_ends_that_wait),
+		cmocka_unit_test(no_step_is_left_out),
 		cmocka_unit_test(dialogue_is_compact),
 	};
 
