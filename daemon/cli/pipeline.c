@@ -65,7 +65,7 @@ int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *set
 	if (err)
 		return log_err_ret(err, "cannot write events to %s", settings->events.path);
 	pipeline->tracker = tracker_new(&settings->tracker, &ops);
-	pipeline->listeners = listeners_new(&settings->listeners);
+	pipeline->listeners = listeners_new(&settings->listeners, settings->listeners_max);
 	if (pipeline->tracker && pipeline->listeners)
 		return 0;
 	pipeline_fini(pipeline);

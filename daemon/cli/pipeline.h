@@ -27,6 +27,7 @@ struct pipeline_settings {
 	void *context;
 	int (*look)(void *context, const struct conn_key *key, struct rec_socket *ret_look);
 	struct listeners_ops listeners;
+	uint32_t listeners_max; /* that have a label of their own */
 };
 
 struct pipeline {

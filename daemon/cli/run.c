@@ -95,9 +95,9 @@ static void snapshot(void *context, struct export_view *view)
 	view->tracker.connections[VIEW_KERNEL][FSM_LISTEN] =
 		listeners_count(run->pipeline.listeners);
 	view->events = *events_stats(run->pipeline.events);
-	view->total_listeners = listeners_snapshot(run->pipeline.listeners, view->listeners,
-						   view->listeners_max, &view->other);
-	view->nr_listeners = MIN(view->total_listeners, view->listeners_max);
+	view->nr_listeners = (view->labelled ? listeners_labelled : listeners_busiest)(
+		run->pipeline.listeners, view->listeners, view->listeners_max,
+		&view->total_listeners, &view->other);
 	view->started_ns = run->started_ns;
 	view->ready = run->seeded;
 }
@@ -196,6 +196,7 @@ static int open_pipeline(struct run *run)
 		.context = run,
 		.look = look,
 		.listeners = { run, listener_counters, listener_forget },
+		.listeners_max = (uint32_t)settings->listeners_max,
 	};
 	int err = open_record_log(run, wall_offset_ns);
 

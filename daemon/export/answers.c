@@ -137,7 +137,7 @@ static void answer_busy(struct answers *answers, struct answer *answer)
 
 /* NULL: answered already. Else the caller releases it. */
 static struct snapshot_letter *take_snapshot(struct answers *answers, size_t listeners_max,
-					     struct answer *answer)
+					     bool labelled, struct answer *answer)
 {
 	uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
 	struct snapshot_letter *letter = calloc(1, sizeof(*letter));
@@ -148,6 +148,7 @@ static struct snapshot_letter *take_snapshot(struct answers *answers, size_t lis
 		answer_text(answer, STATUS_INTERNAL, "out of memory\n");
 		return NULL;
 	}
+	letter->view->labelled = labelled;
 	letter->ops = answers->ops;
 	if (post(answers, run_snapshot, letter, release_snapshot)) {
 		answer_busy(answers, answer);
@@ -170,7 +171,7 @@ static void answer_metrics(struct answers *answers, const struct question *quest
 {
 	enum expose_format format = negotiate_format(question->accept);
 	struct snapshot_letter *letter =
-		take_snapshot(answers, answers->settings.listeners_max, answer);
+		take_snapshot(answers, answers->settings.listeners_max, true, answer);
 
 	if (!letter)
 		return;
@@ -233,7 +234,7 @@ static void answer_ready(struct answers *answers, const struct question *questio
 static void answer_status(struct answers *answers, const struct question *question,
 			  struct answer *answer)
 {
-	struct snapshot_letter *letter = take_snapshot(answers, 0, answer);
+	struct snapshot_letter *letter = take_snapshot(answers, 0, false, answer);
 
 	(void)question;
 	if (!letter)
@@ -252,7 +253,7 @@ static void answer_listeners(struct answers *answers, const struct question *que
 		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number up to 10000");
 		return;
 	}
-	letter = take_snapshot(answers, limit, answer);
+	letter = take_snapshot(answers, limit, false, answer);
 	if (!letter)
 		return;
 	api_listeners(letter->view, &answer->body);

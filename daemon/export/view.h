@@ -40,6 +40,7 @@ struct export_view {
 	struct capture_stats capture;
 	struct tracker_stats tracker;
 	struct events_stats events;
+	bool labelled; /* asked for: those listeners that have a label, for metrics; else all */
 	struct listener_row *listeners; /* room for listeners_max */
 	size_t listeners_max, nr_listeners;
 	size_t total_listeners; /* how many exist */

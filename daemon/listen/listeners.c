@@ -13,23 +13,30 @@ struct listener {
 	uint64_t cookie;
 	uint64_t seen_ns; /* newest word of it */
 	uint32_t syn_length, accept_length, accept_limit;
+	struct listener_counters inherited; /* of members of its address that closed before it */
+	struct listener_counters in_other;  /* how much of its counters `other` has */
 	uint32_t pid;
 	char comm[REC_COMM_BYTES];
+	bool labelled; /* its address has a metric label of its own */
 };
 
 struct listeners {
 	struct listeners_ops ops;
+	size_t labels_max;
 	struct listener *all;
 	size_t count, room;
-	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
+	struct listener_counters other; /* of all that had no label, the closed ones too */
+	uint64_t sweep_begin_ns;	/* of the sweep that runs; 0 = none */
 };
 
-struct listeners *listeners_new(const struct listeners_ops *ops)
+struct listeners *listeners_new(const struct listeners_ops *ops, size_t labels_max)
 {
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
 
-	if (listeners)
-		listeners->ops = *ops;
+	if (!listeners)
+		return NULL;
+	listeners->ops = *ops;
+	listeners->labels_max = labels_max;
 	return listeners;
 }
 
@@ -86,10 +93,71 @@ static void take_queues(struct listener *listener, const struct rec_snapshot *sn
 	listener->accept_limit = snapshot->queues.accept_limit;
 }
 
+static void add_counters(struct listener_counters *sum, const struct listener_counters *more)
+{
+	sum->syns += more->syns;
+	for (int i = 0; i < LISTENER_DROP_NR; i++)
+		sum->drops[i] += more->drops[i];
+}
+
+static void subtract_counters(struct listener_counters *from, const struct listener_counters *less)
+{
+	from->syns -= less->syns;
+	for (int i = 0; i < LISTENER_DROP_NR; i++)
+		from->drops[i] -= less->drops[i];
+}
+
+static struct listener_counters read_counters(const struct listeners *listeners,
+					      const struct listener *listener)
+{
+	struct listener_counters counters;
+
+	if (!listeners->ops.counters ||
+	    listeners->ops.counters(listeners->ops.context, listener->cookie, &counters))
+		return listener->in_other; /* nothing new */
+	add_counters(&counters, &listener->inherited);
+	return counters;
+}
+
+/* What has come since the last time goes to `other`, once. */
+static void account_in_other(struct listeners *listeners, struct listener *listener)
+{
+	struct listener_counters counters = read_counters(listeners, listener), news = counters;
+
+	subtract_counters(&news, &listener->in_other);
+	add_counters(&listeners->other, &news);
+	listener->in_other = counters;
+}
+
+static bool same_address(const struct conn_key *a, const struct conn_key *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* What a closing socket has counted stays with its address as long as another member lives. */
+static void bequeath(struct listeners *listeners, struct listener *listener)
+{
+	const struct listener_counters counters = read_counters(listeners, listener);
+
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct listener *heir = &listeners->all[i];
+
+		if (heir == listener || !same_address(&heir->key, &listener->key))
+			continue;
+		add_counters(&heir->inherited, &counters);
+		add_counters(&heir->in_other, &listener->in_other);
+		return;
+	}
+	if (!listener->labelled)
+		account_in_other(listeners, listener);
+}
+
 static void forget(struct listeners *listeners, uint64_t cookie)
 {
 	struct listener *listener = find(listeners, cookie);
 
+	if (listener)
+		bequeath(listeners, listener);
 	if (listeners->ops.forget)
 		listeners->ops.forget(listeners->ops.context, cookie);
 	if (!listener)
@@ -182,13 +250,6 @@ void listeners_each_key(const struct listeners *listeners,
 	}
 }
 
-static void add_counters(struct listener_counters *sum, const struct listener_counters *more)
-{
-	sum->syns += more->syns;
-	for (int i = 0; i < LISTENER_DROP_NR; i++)
-		sum->drops[i] += more->drops[i];
-}
-
 static void add_member(struct listener_row *row, const struct listener *listener,
 		       const struct listener_counters *counters)
 {
@@ -207,14 +268,12 @@ static void add_member(struct listener_row *row, const struct listener *listener
 	add_counters(&row->counters, counters);
 }
 
-/* Adds the second row's figures to `other`, which stands for no single socket. */
-static void add_row(struct listener_row *other, const struct listener_row *row)
+static void add_queues(struct listener_row *other, const struct listener_row *row)
 {
 	other->members += row->members;
 	other->syn_length += row->syn_length;
 	other->accept_length += row->accept_length;
 	other->accept_limit += row->accept_limit;
-	add_counters(&other->counters, &row->counters);
 }
 
 static int busier_first(const void *left, const void *right)
@@ -226,49 +285,99 @@ static int busier_first(const void *left, const void *right)
 	return memcmp(&a->key, &b->key, sizeof(a->key));
 }
 
-static int by_key(const void *left, const void *right)
+static int labelled_first(const void *left, const void *right)
 {
-	return memcmp(&((const struct listener *)left)->key,
-		      &((const struct listener *)right)->key, sizeof(struct conn_key));
+	const struct listener_row *a = left, *b = right;
+
+	return a->labelled != b->labelled ? b->labelled - a->labelled : busier_first(a, b);
 }
 
-/* One row an address:port; the array must have room for every listener. */
-static size_t group(struct listeners *listeners, struct listener_row *rows)
+static int by_key(const void *left, const void *right)
 {
+	return memcmp(&((const struct listener *)left)->key, &((const struct listener *)right)->key,
+		      sizeof(struct conn_key));
+}
+
+/* One row an address:port, NULL without memory. The caller frees it. */
+static struct listener_row *group(struct listeners *listeners, size_t *ret_count)
+{
+	struct listener_row *rows = calloc(listeners->count + 1, sizeof(*rows));
 	size_t nr_rows = 0;
 
+	if (!rows)
+		return NULL;
 	qsort(listeners->all, listeners->count, sizeof(*listeners->all), by_key);
 	for (size_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->all[i];
-		struct listener_counters counters = { 0 };
+		const struct listener_counters counters = read_counters(listeners, listener);
 
-		if (listeners->ops.counters)
-			listeners->ops.counters(listeners->ops.context, listener->cookie,
-						&counters);
-		if (!nr_rows ||
-		    memcmp(&rows[nr_rows - 1].key, &listener->key, sizeof(listener->key)))
+		if (!nr_rows || !same_address(&rows[nr_rows - 1].key, &listener->key))
 			rows[nr_rows++].key = listener->key;
 		add_member(&rows[nr_rows - 1], listener, &counters);
+		rows[nr_rows - 1].labelled |= listener->labelled;
 	}
-	return nr_rows;
+	*ret_count = nr_rows;
+	return rows;
 }
 
-size_t listeners_snapshot(struct listeners *listeners, struct listener_row *rows, size_t max,
-			  struct listener_row *ret_other)
+size_t listeners_busiest(struct listeners *listeners, struct listener_row *rows, size_t max,
+			 size_t *ret_total, struct listener_row *ret_other)
 {
-	struct listener_row *all = calloc(listeners->count + 1, sizeof(*all));
-	size_t nr_rows;
+	struct listener_row *all = group(listeners, ret_total);
+	size_t filled = *ret_total < max ? *ret_total : max;
 
 	memset(ret_other, 0, sizeof(*ret_other));
-	if (!all)
+	if (!all) {
+		*ret_total = 0;
 		return 0;
-	nr_rows = group(listeners, all);
-	qsort(all, nr_rows, sizeof(*all), busier_first);
-	for (size_t i = 0; i < nr_rows; i++)
-		if (i < max)
-			rows[i] = all[i];
-		else
-			add_row(ret_other, &all[i]);
+	}
+	qsort(all, *ret_total, sizeof(*all), busier_first);
+	memcpy(rows, all, filled * sizeof(*rows));
+	for (size_t i = filled; i < *ret_total; i++) {
+		add_queues(ret_other, &all[i]);
+		add_counters(&ret_other->counters, &all[i].counters);
+	}
 	free(all);
-	return nr_rows;
+	return filled;
+}
+
+/* Whoever shares a row's address shares its label; what `other` has of them is not shown twice. */
+static void give_label(struct listeners *listeners, struct listener_row *row)
+{
+	row->labelled = true;
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct listener *listener = &listeners->all[i];
+
+		if (!same_address(&listener->key, &row->key))
+			continue;
+		listener->labelled = true;
+		subtract_counters(&row->counters, &listener->in_other);
+	}
+}
+
+size_t listeners_labelled(struct listeners *listeners, struct listener_row *rows, size_t max,
+			  size_t *ret_total, struct listener_row *ret_other)
+{
+	struct listener_row *all = group(listeners, ret_total);
+	size_t filled = 0;
+
+	memset(ret_other, 0, sizeof(*ret_other));
+	if (!all) {
+		*ret_total = 0;
+		return 0;
+	}
+	qsort(all, *ret_total, sizeof(*all), labelled_first);
+	for (size_t i = 0; i < *ret_total; i++)
+		if (i < listeners->labels_max && i < max) {
+			give_label(listeners, &all[i]);
+			rows[filled++] = all[i];
+		} else {
+			add_queues(ret_other, &all[i]);
+		}
+	for (size_t i = 0; i < listeners->count; i++)
+		if (!listeners->all[i].labelled)
+			account_in_other(listeners, &listeners->all[i]);
+	ret_other->counters = listeners->other;
+	free(all);
+	return filled;
 }

@@ -3,6 +3,7 @@
 #ifndef TCPWITNESS_LISTENERS_H
 #define TCPWITNESS_LISTENERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,9 +16,10 @@ struct listener_row {
 	uint32_t members;
 	uint32_t syn_length;
 	uint32_t accept_length, accept_limit;
-	struct listener_counters counters; /* since the listener was first seen */
+	struct listener_counters counters; /* of this row, since it exists */
 	uint32_t pid;			   /* 0 = unknown (listened before we came) */
 	char comm[REC_COMM_BYTES];
+	bool labelled;
 };
 
 struct listeners;
@@ -29,7 +31,8 @@ struct listeners_ops {
 	void (*forget)(void *context, uint64_t cookie);
 };
 
-struct listeners *listeners_new(const struct listeners_ops *ops);
+/* labels_max: how many addresses may have a metric label of their own. */
+struct listeners *listeners_new(const struct listeners_ops *ops, size_t labels_max);
 void listeners_free(struct listeners *listeners);
 
 /* Takes REC_LISTEN, REC_STATE to and from LISTEN, REC_SOCKET and REC_LOOK in LISTEN, sweeps (what
@@ -43,9 +46,17 @@ size_t listeners_count(const struct listeners *listeners);
 void listeners_each_key(const struct listeners *listeners,
 			void (*each)(void *context, const struct conn_key *key), void *context);
 
-/* Fills rows[0..max) with the busiest (by SYNs), returns how many exist; what does not fit is
- * added up in *ret_other (key zero). Reads the BPF counters. */
-size_t listeners_snapshot(struct listeners *listeners, struct listener_row *rows, size_t max,
-			  struct listener_row *ret_other);
+/* Fills rows[0..max) with the busiest (by SYNs) and adds the rest up in *ret_other (key zero).
+ * Returns how many rows were filled, *ret_total how many addresses there are. */
+size_t listeners_busiest(struct listeners *listeners, struct listener_row *rows, size_t max,
+			 size_t *ret_total, struct listener_row *ret_other);
+
+/*
+ * The same for metrics, whose counters must not go back: an address keeps its label until its last
+ * socket closes, and a label that falls free goes to the busiest without one. *ret_other keeps what
+ * was counted there, of sockets that closed too, and a row begins where its label was given.
+ */
+size_t listeners_labelled(struct listeners *listeners, struct listener_row *rows, size_t max,
+			  size_t *ret_total, struct listener_row *ret_other);
 
 #endif

@@ -43,8 +43,8 @@ static bool syn_refused(const struct conn *conn, const struct rec_snapshot *look
 	else
 		*ret_reason = "unknown";
 	/* With no queue to blame, one silence may be the tap's; two are not. */
-	return conn->evidence & (EVIDENCE_ACCEPT_FULL_AT_SYN | EVIDENCE_SYN_QUEUE_FULL |
-				 EVIDENCE_SYN_AGAIN);
+	return conn->evidence &
+	       (EVIDENCE_ACCEPT_FULL_AT_SYN | EVIDENCE_SYN_QUEUE_FULL | EVIDENCE_SYN_AGAIN);
 }
 
 static bool accept_queue_full(const struct conn *conn, const struct rec_snapshot *look,
@@ -144,11 +144,27 @@ bool compare_drop_is_before_tcp(const char *reason)
 	/* linux include/net/dropreason-core.h: what happens between the driver and tcp_v4_rcv's
 	 * socket lookup, and to segments of ours before the device. */
 	static const char *const reasons[] = {
-		"NETFILTER_DROP", "TCP_CSUM",	     "IP_CSUM",	     "IP_INHDR",
-		"IP_RPFILTER",	  "XFRM_POLICY",     "SOCKET_FILTER", "OTHERHOST",
-		"UNICAST_IN_L2_MULTICAST", "IP_OUTNOROUTES", "BPF_CGROUP_EGRESS", "TC_INGRESS",
-		"TC_EGRESS", "XDP", "CPU_BACKLOG", "QDISC_DROP", "DEV_HDR", "FULL_RING",
-		"TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE",
+		"NETFILTER_DROP",
+		"TCP_CSUM",
+		"IP_CSUM",
+		"IP_INHDR",
+		"IP_RPFILTER",
+		"XFRM_POLICY",
+		"SOCKET_FILTER",
+		"OTHERHOST",
+		"UNICAST_IN_L2_MULTICAST",
+		"IP_OUTNOROUTES",
+		"BPF_CGROUP_EGRESS",
+		"TC_INGRESS",
+		"TC_EGRESS",
+		"XDP",
+		"CPU_BACKLOG",
+		"QDISC_DROP",
+		"DEV_HDR",
+		"FULL_RING",
+		"TCP_MD5NOTFOUND",
+		"TCP_MD5UNEXPECTED",
+		"TCP_MD5FAILURE",
 	};
 
 	for (size_t i = 0; reason && i < ARRAY_SIZE(reasons); i++)

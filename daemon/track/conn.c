@@ -116,15 +116,20 @@ static uint8_t copy_path(const struct state_path *path, uint8_t states[PATH_MAX_
 	return path->count;
 }
 
+enum connection_end conn_ended(const struct conn *conn)
+{
+	if (conn->flags & CONN_CROSSED_FINS &&
+	    (conn->end == END_LOCAL_CLOSE || conn->end == END_REMOTE_CLOSE))
+		return END_SIMULTANEOUS_CLOSE;
+	return conn->end;
+}
+
 void conn_report(const struct conn *conn, struct connection_report *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->key = conn->key;
 	ret->role = conn->role;
-	ret->end = conn->end;
-	if (conn->end != END_UNKNOWN && conn->flags & CONN_CROSSED_FINS &&
-	    (conn->end == END_LOCAL_CLOSE || conn->end == END_REMOTE_CLOSE))
-		ret->end = END_SIMULTANEOUS_CLOSE;
+	ret->end = conn_ended(conn);
 	ret->opened_ns = conn->opened_ns;
 	ret->local_state = conn->talk.local.state;
 	ret->remote_state = conn->talk.remote.state;

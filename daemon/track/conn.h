@@ -101,6 +101,9 @@ struct endpoint_facts conn_facts(const struct rec_snapshot *snapshot);
 void conn_note_fin(struct conn *conn, bool sent);
 void conn_note_reset(struct conn *conn, bool sent, enum fsm_state from);
 
+/* What `end` amounts to, both sides' FINs considered. */
+enum connection_end conn_ended(const struct conn *conn);
+
 void conn_report(const struct conn *conn, struct connection_report *ret);
 
 #endif

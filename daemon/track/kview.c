@@ -75,10 +75,9 @@ bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate
 
 const char *kernel_state_name(uint8_t state)
 {
-	static const char *const names[KS_NR] = {
-		[KS_NONE] = "NONE",
+	static const char *const names[KS_NR] = { [KS_NONE] = "NONE",
 #define X(name, number) [KS_##name] = #name,
-		KERNEL_STATES(X)
+						  KERNEL_STATES(X)
 #undef X
 	};
 

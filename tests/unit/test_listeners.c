@@ -82,10 +82,11 @@ static void comes_and_goes(void **state)
 {
 	struct bench *bench = *state;
 	struct listener_row rows[4], other;
+	size_t total;
 
 	change(bench, 80, 5, KS_CLOSE, KS_LISTEN);
 	assert_int_equal(listeners_count(bench->listeners), 1);
-	assert_int_equal(listeners_snapshot(bench->listeners, rows, 4, &other), 1);
+	assert_int_equal(listeners_busiest(bench->listeners, rows, 4, &total, &other), 1);
 	assert_int_equal(rows[0].key.local_port, 80);
 	assert_int_equal(rows[0].counters.syns, 5);
 	change(bench, 80, 5, KS_LISTEN, KS_CLOSE);
@@ -97,15 +98,14 @@ static void owner_is_remembered(void **state)
 {
 	struct bench *bench = *state;
 	struct rec_listen rec = { .pid = 42, .accept_limit = 128, .comm = "nginx" };
-	const struct observation seen = { .type = REC_LISTEN,
-					  .ts_ns = 100,
-					  .cookie = 5,
-					  .key = key_of(80),
-					  .listen = &rec };
+	const struct observation seen = {
+		.type = REC_LISTEN, .ts_ns = 100, .cookie = 5, .key = key_of(80), .listen = &rec
+	};
 	struct listener_row rows[1], other;
+	size_t total;
 
 	listeners_observe(bench->listeners, &seen);
-	assert_int_equal(listeners_snapshot(bench->listeners, rows, 1, &other), 1);
+	assert_int_equal(listeners_busiest(bench->listeners, rows, 1, &total, &other), 1);
 	assert_int_equal(rows[0].pid, 42);
 	assert_string_equal(rows[0].comm, "nginx");
 	assert_int_equal(rows[0].accept_limit, 128);
@@ -116,13 +116,14 @@ static void group_is_one_row(void **state)
 {
 	struct bench *bench = *state;
 	struct listener_row rows[4], other;
+	size_t total;
 
 	swept(bench, 80, 5, 100, 3);
 	swept(bench, 80, 6, 100, 9);
 	swept(bench, 80, 7, 100, 1);
 	swept(bench, 81, 8, 100, 0);
 	assert_int_equal(listeners_count(bench->listeners), 4);
-	assert_int_equal(listeners_snapshot(bench->listeners, rows, 4, &other), 2);
+	assert_int_equal(listeners_busiest(bench->listeners, rows, 4, &total, &other), 2);
 	assert_int_equal(rows[0].key.local_port, 80);
 	assert_int_equal(rows[0].members, 3);
 	assert_int_equal(rows[0].accept_length, 9);
@@ -134,27 +135,30 @@ static void rest_is_exact(void **state)
 {
 	struct bench *bench = *state;
 	struct listener_row rows[2], other;
-	uint64_t total = 0;
+	uint64_t syns = 0;
+	size_t total;
 
 	for (uint16_t port = 1; port <= 100; port++) {
 		swept(bench, port, port, 100, 0);
-		total += port;
+		syns += port;
 	}
-	assert_int_equal(listeners_snapshot(bench->listeners, rows, 2, &other), 100);
+	assert_int_equal(listeners_busiest(bench->listeners, rows, 2, &total, &other), 2);
+	assert_int_equal(total, 100);
 	assert_int_equal(rows[0].counters.syns, 100);
 	assert_int_equal(rows[1].counters.syns, 99);
 	assert_int_equal(other.members, 98);
-	assert_int_equal(other.counters.syns, total - 199);
+	assert_int_equal(other.counters.syns, syns - 199);
 }
 
 static void older_word_changes_nothing(void **state)
 {
 	struct bench *bench = *state;
 	struct listener_row rows[1], other;
+	size_t total;
 
 	swept(bench, 80, 5, 200, 3);
 	swept(bench, 80, 5, 100, 9);
-	listeners_snapshot(bench->listeners, rows, 1, &other);
+	listeners_busiest(bench->listeners, rows, 1, &total, &other);
 	assert_int_equal(rows[0].accept_length, 3);
 }
 
@@ -171,13 +175,59 @@ static void sweep_forgets_what_is_gone(void **state)
 	assert_int_equal(bench->forgotten, 5);
 }
 
+/* Two labels: they stay with whom they were given to, and no counter ever goes back. */
+static void labels_stay(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[2], other;
+	size_t total;
+
+	swept(bench, 80, 5, 100, 0);
+	swept(bench, 81, 6, 100, 0);
+	assert_int_equal(listeners_labelled(bench->listeners, rows, 2, &total, &other), 2);
+	swept(bench, 82, 90, 100, 0);
+	assert_int_equal(listeners_labelled(bench->listeners, rows, 2, &total, &other), 2);
+	assert_int_equal(total, 3);
+	assert_int_equal(rows[0].key.local_port, 81);
+	assert_int_equal(rows[1].key.local_port, 80);
+	assert_int_equal(other.counters.syns, 90);
+	/* A closed listener's label goes on; what `other` has counted stays there. */
+	change(bench, 80, 5, KS_LISTEN, KS_CLOSE);
+	assert_int_equal(listeners_labelled(bench->listeners, rows, 2, &total, &other), 2);
+	assert_int_equal(rows[1].key.local_port, 82);
+	assert_int_equal(rows[1].counters.syns, 0);
+	assert_int_equal(other.counters.syns, 90);
+	/* One that never had a label closes: its counts do not vanish. */
+	swept(bench, 83, 7, 100, 0);
+	change(bench, 83, 7, KS_LISTEN, KS_CLOSE);
+	listeners_labelled(bench->listeners, rows, 2, &total, &other);
+	assert_int_equal(other.counters.syns, 97);
+}
+
+/* A member of a group that closes takes nothing away from the group's row. */
+static void group_keeps_what_its_members_counted(void **state)
+{
+	struct bench *bench = *state;
+	struct listener_row rows[2], other;
+	size_t total;
+
+	swept(bench, 80, 5, 100, 0);
+	swept(bench, 80, 6, 100, 0);
+	assert_int_equal(listeners_labelled(bench->listeners, rows, 2, &total, &other), 1);
+	assert_int_equal(rows[0].counters.syns, 11);
+	change(bench, 80, 6, KS_LISTEN, KS_CLOSE);
+	assert_int_equal(listeners_labelled(bench->listeners, rows, 2, &total, &other), 1);
+	assert_int_equal(rows[0].counters.syns, 11);
+	assert_int_equal(rows[0].members, 1);
+}
+
 static int setup(void **state)
 {
 	static struct bench bench;
 	const struct listeners_ops ops = { &bench, counters, forget };
 
 	memset(&bench, 0, sizeof(bench));
-	bench.listeners = listeners_new(&ops);
+	bench.listeners = listeners_new(&ops, 2);
 	*state = &bench;
 	return bench.listeners ? 0 : -1;
 }
@@ -193,9 +243,14 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(comes_and_goes),	   TEST(owner_is_remembered),
-		TEST(group_is_one_row),	   TEST(rest_is_exact),
-		TEST(older_word_changes_nothing), TEST(sweep_forgets_what_is_gone),
+		TEST(comes_and_goes),
+		TEST(owner_is_remembered),
+		TEST(group_is_one_row),
+		TEST(rest_is_exact),
+		TEST(older_word_changes_nothing),
+		TEST(sweep_forgets_what_is_gone),
+		TEST(labels_stay),
+		TEST(group_keeps_what_its_members_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

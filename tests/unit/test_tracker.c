@@ -8,9 +8,9 @@
 #define R TCPF_RST
 
 static const struct rec_snapshot idle_listener = { .cookie = 5,
-						    .state = KS_LISTEN,
-						    .bits = SNAP_LOOKED | SNAP_QUEUES,
-						    .queues = { .accept_limit = 16 } };
+						   .state = KS_LISTEN,
+						   .bits = SNAP_LOOKED | SNAP_QUEUES,
+						   .queues = { .accept_limit = 16 } };
 
 static void open_server(struct bench *bench)
 {
@@ -211,9 +211,9 @@ static void accept_queue_overflow(void **state)
 	       .snd_nxt = 501);
 	assert_int_equal(bench->nr_events, 2);
 	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
-	assert_int_equal(tracker_stats(bench->tracker)
-				 ->divergences_open[DIVERGENCE_ACCEPT_QUEUE_OVERFLOW],
-			 0);
+	assert_int_equal(
+		tracker_stats(bench->tracker)->divergences_open[DIVERGENCE_ACCEPT_QUEUE_OVERFLOW],
+		0);
 }
 
 static void refused_final_ack_expires(void **state)
@@ -243,8 +243,7 @@ static void syn_dropped_by_accept_queue(void **state)
 	assert_opened(bench, DIVERGENCE_SYN_DROPPED, "accept_queue_full");
 	bench_wait(bench, 600 * NS_PER_MS);
 	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
-	SENT(.flags = S | A, .seq = 500, .ack = 101,
-	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 1, 1));
+	SENT(.flags = S | A, .seq = 500, .ack = 101, .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 1, 1));
 	assert_int_equal(bench->nr_events, 2);
 	assert_int_equal(bench->events[1].type, TRACK_DIVERGENCE_CLOSE);
 }
