@@ -17,7 +17,7 @@ struct config {
 #define RING_BYTES_MIN (1u << 12)
 #define RING_BYTES_MAX (1u << 28)
 
-#define LISTENERS_MAX 4096   /* entries of the per-listener counter map */
+#define LISTENERS_MAX 4096	/* entries of the per-listener counter map */
 #define LOCAL_PREFIXES_MAX 4096 /* entries of the LPM trie of local prefixes */
 
 #endif

@@ -74,7 +74,7 @@ struct total_counters {
 
 /* Why a listener refused: the kernel's own predicates, evaluated when the segment arrived. */
 #define LISTENER_DROPS(X)                                                                          \
-	X(ACCEPT_QUEUE_FULL, "accept_queue_full")	     /* at the SYN */                      \
+	X(ACCEPT_QUEUE_FULL, "accept_queue_full")	    /* at the SYN */                       \
 	X(FINAL_ACK_REFUSED, "final_ack_accept_queue_full") /* at the handshake's last ACK */      \
 	X(SYN_QUEUE_FULL, "syn_queue_full")
 

@@ -37,8 +37,9 @@ enum rec_type {
 
 enum rec_flag {
 	REC_F_IPV6 = 0x0001,
-	REC_F_SENT = 0x0002,	   /* left this host (egress); clear: arrived */
-	REC_F_TRANSLATED = 0x0004, /* the tuple is the socket's own; the packet's was another (NAT) */
+	REC_F_SENT = 0x0002, /* left this host (egress); clear: arrived */
+	REC_F_TRANSLATED =
+		0x0004, /* the tuple is the socket's own; the packet's was another (NAT) */
 };
 
 struct rec_hdr {
@@ -70,10 +71,10 @@ enum snap_bit {
 };
 
 struct rec_snapshot {
-	__u64 cookie;	/* of the socket found; 0 = none, or none generated yet */
-	__u8 state;	/* enum kernel_state; 0 = no socket */
-	__u8 substate;	/* TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
-	__u8 bits;	/* enum snap_bit */
+	__u64 cookie;  /* of the socket found; 0 = none, or none generated yet */
+	__u8 state;    /* enum kernel_state; 0 = no socket */
+	__u8 substate; /* TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
+	__u8 bits;     /* enum snap_bit */
 	__u8 reserved;
 	__u32 backlog_bytes; /* sk_backlog.len */
 	union {
@@ -126,7 +127,7 @@ struct rec_drop {
 
 enum retransmit_kind {
 	RETRANSMIT_SYNACK = 1, /* tp_btf/tcp_retransmit_synack */
-	RETRANSMIT_SKB = 2,    /* tp_btf/tcp_retransmit_skb of a SYN or FIN (data is only counted) */
+	RETRANSMIT_SKB = 2, /* tp_btf/tcp_retransmit_skb of a SYN or FIN (data is only counted) */
 };
 
 struct rec_retransmit {
@@ -152,12 +153,12 @@ struct rec_reset {
 };
 
 enum state_bit {
-	STATE_DONE = 0x01,	   /* SOCK_DONE */
-	STATE_DEAD = 0x02,	   /* SOCK_DEAD: orphan */
-	STATE_LINGER2_NEG = 0x04,  /* tp->linger2 < 0 */
-	STATE_REPAIR = 0x08,	   /* tp->repair */
-	STATE_NO_TUPLE = 0x10,	   /* CLOSE->SYN_SENT before the port is chosen: join by cookie */
-	STATE_FIN_QUEUED = 0x20,   /* snd_nxt < write_seq */
+	STATE_DONE = 0x01,	  /* SOCK_DONE */
+	STATE_DEAD = 0x02,	  /* SOCK_DEAD: orphan */
+	STATE_LINGER2_NEG = 0x04, /* tp->linger2 < 0 */
+	STATE_REPAIR = 0x08,	  /* tp->repair */
+	STATE_NO_TUPLE = 0x10,	  /* CLOSE->SYN_SENT before the port is chosen: join by cookie */
+	STATE_FIN_QUEUED = 0x20,  /* snd_nxt < write_seq */
 };
 
 /* REC_STATE: tp_btf/inet_sock_set_state of a TCP socket. LISTEN->SYN_RECV is only counted. */
