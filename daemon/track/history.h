@@ -46,22 +46,31 @@ struct history_life {
 struct history_answer {
 	struct history_life *lives;
 	size_t nr_lives;
-	size_t total_lives; /* those left out for want of room too: the oldest are */
+	bool has_more;		     /* older ones, for which there was no room */
 	struct track_entry *entries; /* of one life after the other */
 	size_t nr_entries;
-	size_t left_out; /* entries for which there was no room: the oldest of each life */
+};
+
+/* What the tracker knows of a connection that is open: its beginning may be overwritten. */
+struct history_open {
+	struct conn_key key;
+	uint32_t life;
+	uint8_t role; /* enum connection_role */
 };
 
 struct history_limits {
-	size_t lives, entries; /* of one life */
+	size_t lives;
+	size_t entries; /* of one life: the newest */
 };
 
 /*
- * The connections whose tuple matches, and, unless it is a half one, their entries. `live` names
- * one that is open, whose beginning may be gone; 0: none. 0 or -ENOMEM.
+ * The connections whose tuple matches and, unless it is a half one, their entries: of a half one
+ * first_ns and last_ns are those of BEGAN and ENDED, 0 where there is none. `history` may be NULL.
+ * 0 or -ENOMEM, and then *ret is empty.
  */
 int history_ask(const struct history *history, const struct tuple *tuple,
-		const struct history_limits *limits, struct history_answer *ret);
+		const struct history_limits *limits, const struct history_open *open,
+		size_t nr_open, struct history_answer *ret);
 void history_answer_free(struct history_answer *answer);
 
 #endif

@@ -130,7 +130,9 @@ void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
 void tracker_tell(struct tracker *tracker, const struct conn *conn, enum track_entry_kind kind,
 		  uint64_t now_ns)
 {
-	struct track_entry entry = { .ts_ns = now_ns, .kind = (uint8_t)kind, .end = conn_ended(conn) };
+	struct track_entry entry = { .ts_ns = now_ns,
+				     .kind = (uint8_t)kind,
+				     .end = conn_ended(conn) };
 
 	if (tracker->ops.told)
 		tracker_tell_entry(tracker, conn, &entry);
