@@ -101,4 +101,19 @@ int look(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/*
+ * Never read. They put the records' types into the objects' BTF, where tests/bpf/test_layout.c
+ * compares them with what the daemon was compiled with.
+ */
+#define NAME_TYPE(type) static const struct type *named_##type __attribute__((used))
+NAME_TYPE(rec_hdr);
+NAME_TYPE(rec_snapshot);
+NAME_TYPE(rec_segment);
+NAME_TYPE(rec_drop);
+NAME_TYPE(rec_retransmit);
+NAME_TYPE(rec_reset);
+NAME_TYPE(rec_state);
+NAME_TYPE(rec_listen);
+NAME_TYPE(rec_socket);
+
 char LICENSE[] SEC("license") __weak = "GPL";
