@@ -131,6 +131,7 @@ void conn_report(const struct conn *conn, struct connection_report *ret)
 	ret->role = conn->role;
 	ret->end = conn_ended(conn);
 	ret->opened_ns = conn->opened_ns;
+	ret->last_ns = conn->last_ns;
 	ret->local_state = conn->talk.local.state;
 	ret->remote_state = conn->talk.remote.state;
 	ret->kernel_state = conn->kernel.state;

@@ -45,6 +45,7 @@ enum conn_flag {
 	CONN_CROSSED_FINS = 0x10,   /* neither had seen the other's */
 	CONN_UNOBSERVABLE = 0x20,   /* `why` holds, for good */
 	CONN_HANDSHAKE_SEEN = 0x40, /* from its SYN: handshake latency is meaningful */
+	CONN_REPORTED = 0x80,	    /* its end is told; it stays to know late segments by */
 };
 
 #define CONN_NO_KIND UINT8_MAX

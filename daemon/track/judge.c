@@ -178,8 +178,12 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 
 	if (is_finished(conn)) {
 		agree(tracker, conn, now_ns);
-		tracker_finish(tracker, handle, now_ns);
-		return;
+		if (!tracker->settings.wire_only) {
+			tracker_finish(tracker, handle, now_ns);
+			return;
+		}
+		tracker_report_end(tracker, conn, now_ns);
+		conn->last_ns = now_ns;
 	}
 	if (wire_seen && conn->evidence & EVIDENCE_COOKIE && kernel_gone(conn) &&
 	    conn_local_state(conn) == FSM_SYN_RECEIVED)
@@ -188,7 +192,7 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 					(struct verdict){ .divergent = true,
 							  .kind = DIVERGENCE_COOKIE_STATELESS },
 					now_ns);
-	if (!wire_seen || compare_agree(conn)) {
+	if (!wire_seen || tracker->settings.wire_only || compare_agree(conn)) {
 		agree(tracker, conn, now_ns);
 	} else if (!conn->parted_ns) {
 		conn->parted_ns = now_ns;
@@ -340,5 +344,8 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 		tracker_tell(tracker, conn, ENTRY_TIMER, now_ns);
 	}
-	look_again(tracker, handle, conn, now_ns);
+	if (tracker->settings.wire_only)
+		tracker_finish(tracker, handle, now_ns);
+	else
+		look_again(tracker, handle, conn, now_ns);
 }

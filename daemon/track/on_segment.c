@@ -74,6 +74,10 @@ static void start_wire(struct tracker *tracker, struct conn *conn, const struct 
 	struct endpoint_facts facts = conn_facts(snapshot);
 	enum fsm_state state = kview_as_fsm(snapshot->state, snapshot->substate);
 
+	if (tracker->settings.wire_only) {
+		tracker_start_captured(tracker, conn, seen);
+		return;
+	}
 	if (is_syn(rec) && (seen->sent || snapshot->state != KS_SYN_SENT)) {
 		dialogue_init(&conn->talk, seen->sent ? FSM_CLOSED : FSM_LISTEN,
 			      seen->sent ? FSM_LISTEN : FSM_CLOSED, true);
@@ -90,14 +94,14 @@ static void start_wire(struct tracker *tracker, struct conn *conn, const struct 
 }
 
 /* Is there a connection of this host behind a segment that no known one explains? */
-static bool is_worth_following(const struct observation *seen)
+static bool is_worth_following(const struct tracker *tracker, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
 	uint8_t state = rec->snapshot.state;
 
 	if (rec->tcp_flags & TCPF_RST)
 		return false;
-	if (is_syn(rec) && seen->sent)
+	if ((is_syn(rec) && seen->sent) || tracker->settings.wire_only)
 		return true;
 	if (is_syn(rec))
 		return state == KS_LISTEN || state == KS_NEW_SYN_RECV || state == KS_SYN_SENT ||
@@ -116,7 +120,7 @@ static uint32_t connection_of(struct tracker *tracker, const struct observation 
 		handle = FLOW_NONE;
 	}
 	if (handle == FLOW_NONE) {
-		if (!is_worth_following(seen)) {
+		if (!is_worth_following(tracker, seen)) {
 			tracker->stats.stray_segments++;
 			return FLOW_NONE;
 		}
@@ -196,6 +200,8 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 		dialogue_learn(&conn->talk, &facts, ret_steps);
 		tracker_take_steps(tracker, conn, ret_steps, seen->ts_ns);
 	}
+	if (tracker->settings.wire_only)
+		tracker_fill_gap(tracker, conn, &segment, seen);
 	if (sent)
 		dialogue_sent(&conn->talk, &segment, ret_steps);
 	else

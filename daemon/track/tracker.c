@@ -72,18 +72,25 @@ static enum fsm_state kernel_as_fsm(const struct conn *conn)
 	return kview_as_fsm(conn->kernel.state, conn->kernel.substate);
 }
 
-/* DESIGN §5: half-open first, then TIME_WAIT. 0 = never. */
-static int eviction_rank(const struct conn *conn)
+#define RANK_MAX 4
+
+/*
+ * DESIGN §5: half-open first, then TIME_WAIT. 0 = never; but a capture has connections that ended
+ * unseen, and no end of them.
+ */
+static int eviction_rank(const struct tracker *tracker, const struct conn *conn)
 {
+	if (conn->flags & CONN_REPORTED)
+		return RANK_MAX;
 	switch (conn_local_state(conn)) {
 	case FSM_LISTEN:
 	case FSM_SYN_SENT:
 	case FSM_SYN_RECEIVED:
-		return 2;
+		return 3;
 	case FSM_TIME_WAIT:
-		return 1;
+		return 2;
 	default:
-		return 0;
+		return tracker->settings.wire_only ? 1 : 0;
 	}
 }
 
@@ -93,14 +100,14 @@ static bool evict(struct tracker *tracker, uint64_t now_ns)
 	uint32_t span = flowtable_span(tracker->table), victim = FLOW_NONE;
 	int best = 0;
 
-	for (uint32_t i = 0; i < EVICT_SEARCH && i < span && best < 2; i++) {
+	for (uint32_t i = 0; i < EVICT_SEARCH && i < span && best < RANK_MAX; i++) {
 		const struct conn *conn;
 
 		tracker->evict_hand = (tracker->evict_hand + 1) % span;
 		conn = flowtable_at(tracker->table, tracker->evict_hand);
-		if (!conn->in_use || eviction_rank(conn) <= best)
+		if (!conn->in_use || eviction_rank(tracker, conn) <= best)
 			continue;
-		best = eviction_rank(conn);
+		best = eviction_rank(tracker, conn);
 		victim = tracker->evict_hand;
 	}
 	tracker->stats.evictions++;
@@ -144,9 +151,8 @@ static void settle_accounts(struct tracker *tracker, struct conn *conn)
 		stats->compared_in_two++;
 }
 
-void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
+void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
-	struct conn *conn = flowtable_at(tracker->table, handle);
 	struct connection_report report;
 
 	tracker_close_divergence(tracker, conn, now_ns);
@@ -162,6 +168,15 @@ void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 
 		tracker->ops.event(tracker->ops.context, &event);
 	}
+	conn->flags |= CONN_REPORTED;
+}
+
+void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
+{
+	struct conn *conn = flowtable_at(tracker->table, handle);
+
+	if (!(conn->flags & CONN_REPORTED))
+		tracker_report_end(tracker, conn, now_ns);
 	deadlines_drop(&tracker->wheel, handle);
 	flowtable_remove(tracker->table, handle);
 	tracker->stats.entries = flowtable_count(tracker->table);
@@ -214,13 +229,17 @@ void tracker_take_steps(struct tracker *tracker, struct conn *conn,
 void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_state state,
 			const struct endpoint_facts *facts)
 {
-	enum fsm_state from = conn_local_state(conn);
+	enum fsm_state from = conn_local_state(conn), far = conn->talk.remote.state;
+	bool capture = tracker->settings.wire_only;
 
 	move_gauge(tracker, VIEW_WIRE, from, state);
-	dialogue_adopt(&conn->talk, state, facts, true);
+	dialogue_adopt(&conn->talk, state, facts, !capture);
 	conn->flags |= CONN_WIRE_SEEN;
 	if (from != state)
 		state_path_push(&conn->local_path, state);
+	/* There both ends are seen alike; live, the far one's past is a guess. */
+	if (capture && is_counted(conn->talk.remote.state) && far != conn->talk.remote.state)
+		state_path_push(&conn->remote_path, conn->talk.remote.state);
 }
 
 void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
@@ -255,7 +274,10 @@ void tracker_observe(struct tracker *tracker, const struct observation *observat
 {
 	switch (observation->type) {
 	case REC_SEGMENT:
-		tracker_on_segment(tracker, observation);
+		if (tracker->settings.wire_only)
+			tracker_on_captured(tracker, observation);
+		else
+			tracker_on_segment(tracker, observation);
 		break;
 	case REC_DROP:
 		tracker_on_drop(tracker, observation);

@@ -8,6 +8,9 @@
  * them (compare.h). One thread owns it. No clock of its own: time comes in. The only question it
  * asks is `look`, a fresh look at one socket; the answer is a record like any other, so a
  * recorded run replays bit for bit.
+ *
+ * A capture has no kernel beside it (settings.wire_only): segments alone, with every octet of
+ * data, so the reference knows its variables exactly; and nothing to compare it with.
  */
 #ifndef TCPWITNESS_TRACKER_H
 #define TCPWITNESS_TRACKER_H
@@ -45,6 +48,7 @@ struct tracker_stats {
 	uint64_t connect_failures[CONNECT_NR];
 	uint64_t entries, limit, evictions; /* flow table */
 	uint64_t stray_segments;	    /* of no connection: late, or to a closed port */
+	uint64_t gaps;			    /* wire_only: acknowledged and never seen */
 	uint64_t looks;
 };
 
@@ -57,6 +61,7 @@ struct connection_report {
 	enum connection_role role;
 	enum connection_end end;	   /* END_UNKNOWN while it lives */
 	uint64_t opened_ns, closed_ns;	   /* CLOCK_MONOTONIC; closed 0 while it lives */
+	uint64_t last_ns;		   /* of the newest segment or tracepoint */
 	uint8_t local_state, remote_state; /* enum fsm_state */
 	uint8_t kernel_state;		   /* enum kernel_state; 0 = none */
 	uint8_t kernel_substate;	   /* of TIME_WAIT */
@@ -94,6 +99,8 @@ struct tracker_ops {
 	const char *(*drop_reason)(void *context, uint32_t reason);
 	/* One line of key's story; NULL: nobody listens. Told in order, as it happens. */
 	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
+	/* wire_only: is this a local address? NULL: not known of any. */
+	bool (*is_local)(void *context, const uint8_t address[16]);
 };
 
 struct tracker_settings {
@@ -101,6 +108,12 @@ struct tracker_settings {
 	uint64_t settle_ns;    /* a disagreement younger than this is not looked at */
 	uint64_t time_wait_ns; /* the reference's 2 MSL: 60 s */
 	uint64_t hash_seed;    /* random live; anything in a replay */
+	/*
+	 * Segments of a capture: which end is local is for the tracker to find out (is_local;
+	 * else whoever sent the SYN; else the source of the first segment), data is seen, and
+	 * nobody is asked. A connection is reported when its local end is CLOSED.
+	 */
+	bool wire_only;
 };
 
 struct tracker;
@@ -113,6 +126,10 @@ void tracker_observe(struct tracker *tracker, const struct observation *observat
 
 /* Time has come to now_ns: settle, 2 MSL, idle deadlines. */
 void tracker_advance(struct tracker *tracker, uint64_t now_ns);
+
+/* wire_only: the capture ends at now_ns. What waits for 2 MSL has waited; of the rest the end is
+ * unknown. Every connection is reported. */
+void tracker_finish_all(struct tracker *tracker, uint64_t now_ns);
 
 /* The earliest deadline, or UINT64_MAX. */
 uint64_t tracker_next_deadline(const struct tracker *tracker);

@@ -34,7 +34,10 @@ struct tracker {
 /* A new connection, making room when the table is full. FLOW_NONE: no room (counted). */
 uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns);
 
-/* Its end: closes its divergence, reports, counts, removes. The handle is gone afterwards. */
+/* Its end: closes its divergence, reports, counts. */
+void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* Reports its end unless that was done, and removes it. The handle is gone afterwards. */
 void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
 
 /* What the dialogue did: counters, gauges, paths. */
@@ -95,6 +98,18 @@ void tracker_on_drop(struct tracker *tracker, const struct observation *observat
 void tracker_on_state(struct tracker *tracker, const struct observation *observation);
 void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
 void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
+
+/* --- on_capture.c: a wire without a kernel --- */
+
+void tracker_on_captured(struct tracker *tracker, const struct observation *observation);
+
+/* The first segment of a connection says how it begins. */
+void tracker_start_captured(struct tracker *tracker, struct conn *conn,
+			    const struct observation *seen);
+
+/* Before a segment is played: what it acknowledges must have been sent, seen or not. */
+void tracker_fill_gap(struct tracker *tracker, struct conn *conn, const struct tcp_segment *segment,
+		      const struct observation *seen);
 
 /* A lookup found this: what it says of states that no tracepoint shows (request sockets,
  * TIME_WAIT), or, when `fresh`, of any. */

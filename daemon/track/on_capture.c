@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: a wire without a kernel
+ *
+ * In a capture there is no socket to ask which end is local, whether a connection exists, or what
+ * it knew before the capture began; in return every segment is there with its data, both ends are
+ * seen alike, and the reference may be exact. Three things are different from a live wire:
+ *
+ * Direction. Whoever is local by its address; where that does not tell, whoever sends the SYN.
+ *
+ * Beginnings. From a SYN, or from a SYN-ACK that tells of one, the whole story is known. From
+ * anything else the connection is taken for ESTABLISHED at both ends, and is "adopted".
+ *
+ * Gaps. The tap may have missed segments, or a whole direction. An end is believed when it
+ * acknowledges what was never seen to be sent, as far as it had offered room for that: it was
+ * sent, unseen. What else those segments were (a FIN?) nobody knows: the connection is judged no
+ * longer, its reason is "loss".
+ *
+ * And endings: nobody says that a socket is gone. A connection is reported when its local end is
+ * CLOSED, and remembered a while for the late segments that would look like another one.
+ */
+#include <string.h>
+
+#include "tcp/classify.h"
+#include "tcp_defs.h"
+#include "track/tracker_parts.h"
+
+static bool is_syn(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
+}
+
+static bool is_synack(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
+}
+
+static void turn(struct observation *seen)
+{
+	const struct conn_key key = seen->key;
+
+	memcpy(seen->key.local_address, key.remote_address, sizeof(key.remote_address));
+	memcpy(seen->key.remote_address, key.local_address, sizeof(key.local_address));
+	seen->key.local_port = key.remote_port;
+	seen->key.remote_port = key.local_port;
+	seen->sent = !seen->sent;
+}
+
+/* Of a connection that begins: is the source the remote end? */
+static bool is_from_remote(const struct tracker *tracker, const struct observation *seen)
+{
+	const struct tracker_ops *ops = &tracker->ops;
+	bool source, destination;
+
+	if (!ops->is_local)
+		return is_synack(seen->segment);
+	source = ops->is_local(ops->context, seen->key.local_address);
+	destination = ops->is_local(ops->context, seen->key.remote_address);
+	return source == destination ? is_synack(seen->segment) : destination;
+}
+
+/* Turns the observation, whose source is called local, the way its connection has it. */
+static uint32_t orient(struct tracker *tracker, struct observation *seen)
+{
+	uint32_t handle = flowtable_find(tracker->table, &seen->key);
+
+	if (handle == FLOW_NONE) {
+		turn(seen);
+		handle = flowtable_find(tracker->table, &seen->key);
+		if (handle == FLOW_NONE)
+			turn(seen);
+	}
+	if (handle != FLOW_NONE && flowtable_at(tracker->table, handle)->flags & CONN_REPORTED &&
+	    is_syn(seen->segment)) {
+		tracker_finish(tracker, handle, seen->ts_ns);
+		handle = FLOW_NONE;
+		if (!seen->sent)
+			turn(seen);
+	}
+	if (handle == FLOW_NONE && is_from_remote(tracker, seen))
+		turn(seen);
+	return handle;
+}
+
+void tracker_on_captured(struct tracker *tracker, const struct observation *observation)
+{
+	struct observation seen = *observation;
+	uint32_t handle = orient(tracker, &seen);
+
+	if (handle != FLOW_NONE && flowtable_at(tracker->table, handle)->flags & CONN_REPORTED)
+		tracker->stats.stray_segments++;
+	else
+		tracker_on_segment(tracker, &seen);
+}
+
+/* Both are ESTABLISHED, as far as the segment knows. */
+static void adopt_established(struct tracker *tracker, struct conn *conn,
+			      const struct rec_segment *rec, bool sent)
+{
+	struct endpoint_facts facts = { .known = sent ? KNOWN_SND_NXT : KNOWN_RCV_NXT };
+
+	facts.snd_nxt = sent ? rec->seq : rec->ack;
+	facts.rcv_nxt = sent ? rec->ack : rec->seq;
+	if (rec->tcp_flags & TCPF_ACK)
+		facts.known = KNOWN_SND_NXT | KNOWN_RCV_NXT;
+	tracker_adopt_wire(tracker, conn, FSM_ESTABLISHED, &facts);
+}
+
+void tracker_start_captured(struct tracker *tracker, struct conn *conn,
+			    const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	bool syn = is_syn(rec), synack = is_synack(rec);
+
+	if (!syn && !synack) {
+		conn_set_unobservable(conn, UNOBSERVABLE_ADOPTED);
+		adopt_established(tracker, conn, rec, seen->sent);
+		return;
+	}
+	conn->role = seen->sent == syn ? ROLE_CLIENT : ROLE_SERVER;
+	tracker_count_opened(tracker, conn, conn->role);
+	conn->flags |= CONN_WIRE_SEEN | (syn ? CONN_HANDSHAKE_SEEN : 0);
+	if (synack && !seen->sent) {
+		const struct endpoint_facts facts = { .known = KNOWN_SND_UNA | KNOWN_SND_NXT,
+						      .snd_una = rec->ack - 1,
+						      .snd_nxt = rec->ack };
+
+		tracker_adopt_wire(tracker, conn, FSM_SYN_SENT, &facts);
+		return;
+	}
+	dialogue_init(&conn->talk, conn->role == ROLE_CLIENT ? FSM_CLOSED : FSM_LISTEN,
+		      conn->role == ROLE_CLIENT ? FSM_LISTEN : FSM_CLOSED, false);
+}
+
+/* An end in SYN_SENT acknowledges: a SYN-ACK has reached it that passed unseen. */
+static void complete_handshake(struct tracker *tracker, struct conn *conn,
+			       const struct rec_segment *rec, bool sent)
+{
+	struct tcp_endpoint *client, *server;
+
+	if (sent)
+		state_path_push(&conn->remote_path, FSM_SYN_RECEIVED);
+	else
+		tracker_adopt_wire(tracker, conn, FSM_SYN_RECEIVED, &(struct endpoint_facts){ 0 });
+	adopt_established(tracker, conn, rec, sent);
+	client = sent ? &conn->talk.local : &conn->talk.remote;
+	server = sent ? &conn->talk.remote : &conn->talk.local;
+	client->iss = server->irs = rec->seq - 1;
+	server->iss = client->irs = rec->ack - 1;
+	client->known |= KNOWN_ISS | KNOWN_IRS;
+	server->known |= KNOWN_ISS | KNOWN_IRS;
+}
+
+static bool is_gap(const struct tcp_endpoint *from, const struct tcp_endpoint *to, seq_t ack)
+{
+	if (from->state < FSM_SYN_RECEIVED || to->state < FSM_SYN_RECEIVED)
+		return false;
+	/* Nothing comes behind a FIN. */
+	if (!(to->known & KNOWN_SND_NXT) || to->flags & EP_FIN_SENT || !seq_gt(ack, to->snd_nxt))
+		return false;
+	return !(from->known & KNOWN_RCV_EDGE) || seq_le(ack, from->rcv_edge);
+}
+
+void tracker_fill_gap(struct tracker *tracker, struct conn *conn, const struct tcp_segment *segment,
+		      const struct observation *seen)
+{
+	struct tcp_dialogue *talk = &conn->talk;
+	const struct tcp_endpoint *from = seen->sent ? &talk->local : &talk->remote;
+	const struct tcp_endpoint *to = seen->sent ? &talk->remote : &talk->local;
+	struct dialogue_steps steps;
+	struct tcp_segment unseen;
+
+	if ((segment->flags & (TCPF_ACK | TCPF_SYN | TCPF_RST)) != TCPF_ACK)
+		return;
+	if (from->state == FSM_SYN_SENT && to->state <= FSM_LISTEN) {
+		complete_handshake(tracker, conn, seen->segment, seen->sent);
+	} else if (is_gap(from, to, segment->ack)) {
+		unseen = (struct tcp_segment){
+			.seq = to->snd_nxt,
+			.ack = from->state == FSM_SYN_RECEIVED ? from->iss + 1 : from->snd_una,
+			.len = segment->ack - to->snd_nxt,
+			.window = UINT16_MAX,
+			.flags = TCPF_ACK,
+		};
+		if (seen->sent)
+			dialogue_received(talk, &unseen, &steps);
+		else
+			dialogue_sent(talk, &unseen, &steps);
+		tracker_take_steps(tracker, conn, &steps, seen->ts_ns);
+	} else {
+		return;
+	}
+	tracker->stats.gaps++;
+	conn_set_unobservable(conn, UNOBSERVABLE_LOSS);
+}
+
+/* What waits for nothing but time has come to its end; of all others it is not known. */
+static uint64_t end_with_capture(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct dialogue_steps steps;
+	uint64_t end_ns = conn->time_wait_ns + tracker->settings.time_wait_ns;
+
+	if (conn_local_state(conn) != FSM_TIME_WAIT) {
+		conn->end = END_UNKNOWN;
+		return now_ns;
+	}
+	dialogue_expire(&conn->talk, &steps);
+	tracker_take_steps(tracker, conn, &steps, end_ns);
+	return end_ns;
+}
+
+void tracker_finish_all(struct tracker *tracker, uint64_t now_ns)
+{
+	for (uint32_t handle = 0; handle < flowtable_span(tracker->table); handle++) {
+		struct conn *conn = flowtable_at(tracker->table, handle);
+		uint64_t end_ns = now_ns;
+
+		if (!conn->in_use)
+			continue;
+		if (!(conn->flags & CONN_REPORTED))
+			end_ns = end_with_capture(tracker, conn, now_ns);
+		tracker_finish(tracker, handle, end_ns);
+	}
+}
