@@ -60,6 +60,8 @@ struct conn {
 	uint64_t parted_ns;    /* since when the views differ; 0 = they agree */
 	uint64_t looked_ns;    /* of the last fresh look since then */
 	uint64_t time_wait_ns; /* the reference's TIME_WAIT began or was re-armed */
+	uint64_t syn_ns;       /* of the newest unanswered SYN that arrived */
+	uint64_t syn_gap_ns;   /* between the last two of them; 0 = one came */
 	struct state_path local_path, remote_path, kernel_path;
 	uint64_t since_ns;	  /* of the open divergence */
 	const char *open_reason;  /* static text, or NULL */

@@ -18,9 +18,12 @@
 #define BACKOFF_SHIFT_MAX 5u
 #define LOOKS_MAX 6u
 
-/* A half-open connection without a word for this long has ended: no gap between SYNs is longer
- * (tcp_syn_retries = 6: 32 s, then 64 s of waiting). */
+/* A handshake of which the kernel holds nothing, without a word for this long, has ended: no gap
+ * between SYNs is longer (tcp_syn_retries = 6: 32 s, then 64 s of waiting). */
 #define HALF_OPEN_IDLE_NS (65 * NS_PER_SEC)
+/* A SYN nobody answers is sent again after 1 s, or 3 s by older stacks (RFC 6298 §2.1), and then
+ * after twice the gap before: who is silent for longer has given up. */
+#define FIRST_SYN_GAP_NS (4 * NS_PER_SEC)
 
 /* Minisockets vanish silently: how often one that ought to be gone is asked for. */
 #define MINISOCKET_POLL_NS (1 * NS_PER_SEC)
@@ -109,6 +112,16 @@ static bool waits_for_peer(const struct conn *conn)
 	return wire == FSM_LISTEN || (wire <= FSM_SYN_RECEIVED && kernel_gone(conn));
 }
 
+/* When the silence of a peer that waits_for_peer() has lasted too long. */
+static uint64_t patience_ends(const struct conn *conn)
+{
+	uint64_t gap_ns = conn->syn_gap_ns * 5 / 2;
+
+	if (conn_local_state(conn) != FSM_LISTEN)
+		return conn->last_ns + HALF_OPEN_IDLE_NS;
+	return conn->last_ns + MIN(MAX(gap_ns, FIRST_SYN_GAP_NS), 2 * HALF_OPEN_IDLE_NS);
+}
+
 static uint64_t next_due(const struct tracker *tracker, const struct conn *conn)
 {
 	uint64_t due_ns = UINT64_MAX, poll_ns = poll_interval(conn);
@@ -123,7 +136,7 @@ static uint64_t next_due(const struct tracker *tracker, const struct conn *conn)
 	else if (poll_ns)
 		due_ns = MIN(due_ns, asked_ns + poll_ns);
 	if (waits_for_peer(conn))
-		due_ns = MIN(due_ns, conn->last_ns + HALF_OPEN_IDLE_NS);
+		due_ns = MIN(due_ns, patience_ends(conn));
 	return due_ns;
 }
 
@@ -327,13 +340,17 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 {
 	struct tracker *tracker = context;
 	struct conn *conn = flowtable_at(tracker->table, handle);
+	uint64_t due_ns = next_due(tracker, conn);
 	struct dialogue_steps steps;
 
-	if (next_due(tracker, conn) > now_ns) {
+	if (due_ns > now_ns) {
 		arm(tracker, handle, conn);
 		return;
 	}
-	if (waits_for_peer(conn) && conn->last_ns + HALF_OPEN_IDLE_NS <= now_ns) {
+	/* Between two packets of a capture no clock ticks: it happened when it was due. */
+	if (tracker->settings.wire_only)
+		now_ns = due_ns;
+	if (waits_for_peer(conn) && patience_ends(conn) <= now_ns) {
 		conn->end = END_HANDSHAKE_TIMEOUT;
 		tracker_finish(tracker, handle, now_ns);
 		return;

@@ -150,6 +150,15 @@ static bool is_copy(struct conn *conn, const struct observation *seen)
 	return false;
 }
 
+static void note_syn(struct conn *conn, uint64_t ts_ns)
+{
+	if (dialogue_syn_unanswered(&conn->talk)) {
+		conn->evidence |= EVIDENCE_SYN_AGAIN;
+		conn->syn_gap_ns = ts_ns - conn->syn_ns;
+	}
+	conn->syn_ns = ts_ns;
+}
+
 /* Before the reference runs: whether a SYN is the second one is told by what it knew so far. */
 static void weigh(struct conn *conn, const struct observation *seen)
 {
@@ -162,8 +171,8 @@ static void weigh(struct conn *conn, const struct observation *seen)
 		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
 	if (!seen->sent) {
 		conn_weigh_queues(conn, snapshot, rec->tcp_flags);
-		if (is_syn(rec) && dialogue_syn_unanswered(&conn->talk))
-			conn->evidence |= EVIDENCE_SYN_AGAIN;
+		if (is_syn(rec))
+			note_syn(conn, seen->ts_ns);
 		return;
 	}
 	if (is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&
