@@ -64,6 +64,11 @@ void conn_weigh_queues(struct conn *conn, const struct rec_snapshot *snapshot, u
 		conn->evidence |= EVIDENCE_ACCEPT_FULL_AT_ACK;
 }
 
+static bool fin_is_queued(uint8_t state)
+{
+	return state == KS_FIN_WAIT1 || state == KS_CLOSING || state == KS_LAST_ACK;
+}
+
 struct endpoint_facts conn_facts(const struct rec_snapshot *snapshot)
 {
 	struct endpoint_facts facts = { 0 };
@@ -81,7 +86,9 @@ struct endpoint_facts conn_facts(const struct rec_snapshot *snapshot)
 		/* Before these a full socket still holds the variables of a recycled or cloned one. */
 		facts.known = KNOWN_SND_UNA | KNOWN_SND_NXT | KNOWN_RCV_NXT;
 		facts.snd_una = snapshot->vars.snd_una;
-		facts.snd_nxt = snapshot->vars.snd_nxt;
+		/* A FIN counts from the moment it is queued: the state says so, snd_nxt does not. */
+		facts.snd_nxt = fin_is_queued(snapshot->state) ? snapshot->vars.write_seq :
+								 snapshot->vars.snd_nxt;
 		facts.rcv_nxt = snapshot->vars.rcv_nxt;
 		/* What waits in the backlog has been seen on the wire already. */
 		facts.lagging = snapshot->bits & SNAP_OWNED || snapshot->backlog_bytes;
