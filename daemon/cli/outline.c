@@ -87,7 +87,7 @@ static void print_leaf(struct outline *o, const char *label, const char *value)
 {
 	int indent = 2 * (o->depth - 1);
 
-	if (o->brief && !o->in_row && (!strcmp(value, "0") || !strcmp(value, "null")))
+	if (o->brief && (!strcmp(value, "null") || (!strcmp(value, "0") && !o->in_row)))
 		return;
 	if (o->in_row) {
 		put(o, "%s%s %s", o->row_begun ? ", " : "", label, value);

@@ -15,9 +15,10 @@
  *	d
  *	  - e 2, f true
  *
- * With `brief` what is 0 or null is left out, and objects whose numbers are all 0. Strings keep
- * the \u escapes of their control characters, so that no value can steer the terminal. 0, or
- * -EBADMSG where the text stops being JSON (what came before is printed) or nests deeper than 16.
+ * With `brief` null and 0 are left out (in rows only null), and objects whose numbers are all 0.
+ * Strings keep the \u escapes of their control characters, so that no value can steer the
+ * terminal. 0, or -EBADMSG where the text stops being JSON (what came before is printed) or nests
+ * deeper than 16.
  */
 int outline_print(const char *json, bool brief, FILE *out);
 

@@ -126,7 +126,7 @@ static void test_brief_outline(void **state)
 				  "  lost                           -1.5e3\n"
 				  "  list\n"
 				  "    -                            1\n"
-				  "    - k null, l 0, - 7\n"
+				  "    - l 0, - 7\n"
 				  "end                              0.5\n");
 	free(text);
 }
