@@ -44,6 +44,24 @@ struct {
 	__type(value, struct total_counters);
 } totals SEC(".maps") __weak;
 
+/* What on_set_state has in hand on this CPU and on_set_state_nested has not yet met. */
+struct state_event {
+	__u64 sk; /* its address; 0: none */
+	__u32 old_state, new_state;
+};
+
+struct state_events {
+	struct state_event outer, inner;
+};
+
+/* One value. Only bpf/kernel_state.bpf.c reads and writes it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct state_events);
+} state_events SEC(".maps") __weak;
+
 /*
  * Socket cookie of a listener -> counts. Added here at CLOSE->LISTEN and at the first SYN; the
  * daemon deletes after LISTEN->CLOSE. Key 0: listeners that had no cookie yet (they were there
