@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Stories as tables for people: see story.h. */
+#include "export/story.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "export/story_lines.h"
+#include "tcp_defs.h"
+#include "track/kview.h"
+#include "track/verdicts.h"
+#include "util.h"
+
+/* Columns; what remains of 120 are the remarks. */
+#define TIME_WIDTH 11
+#define STATE_WIDTH 12
+#define MIDDLE_WIDTH 38
+#define REMARK_WIDTH 27
+#define REMARK_COLUMN (TIME_WIDTH + 2 + STATE_WIDTH + 1 + MIDDLE_WIDTH + 1 + 2 * (STATE_WIDTH + 2))
+
+/* A run of ordinary segments this long is drawn as its first, a count, and its last. */
+#define RUN_MIN 6
+
+enum style {
+	PLAIN,
+	DIM,
+	BOLD,
+	RED,
+	YELLOW,
+	CYAN
+};
+
+static const char *const escapes[] = { "",	     "\033[2m",	 "\033[1m",
+				       "\033[1;31m", "\033[33m", "\033[36m" };
+
+struct table {
+	struct text *out;
+	bool colour;
+	const struct history_life *life;
+	const struct track_entry *entries;
+	bool local_left;
+	bool roles_known;
+	struct story_thread thread;
+	size_t pending; /* spaces owed: none is written at the end of a line */
+};
+
+/* One line, cell by cell. */
+struct row {
+	char time[24], middle[160];
+	const char *left, *right, *kernel, *remark;
+	enum style left_style, right_style, kernel_style, middle_style, remark_style;
+};
+
+/* Columns that UTF-8 text takes; ours is narrow. */
+static size_t width_of(const char *string, size_t bytes)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		width += ((unsigned char)string[i] & 0xC0) != 0x80;
+	return width;
+}
+
+static void cell_bytes(struct table *table, const char *string, size_t bytes, size_t width,
+		       enum style style)
+{
+	size_t used = width_of(string, bytes);
+	bool styled = table->colour && style != PLAIN && bytes;
+
+	if (bytes) {
+		for (; table->pending; table->pending--)
+			text_char(table->out, ' ');
+		text_string(table->out, styled ? escapes[style] : "");
+		text_bytes(table->out, string, bytes);
+		text_string(table->out, styled ? "\033[0m" : "");
+	}
+	table->pending += used < width ? width - used : 0;
+}
+
+static void cell(struct table *table, const char *string, size_t width, enum style style)
+{
+	cell_bytes(table, string, strlen(string), width, style);
+}
+
+static void end_line(struct table *table)
+{
+	table->pending = 0;
+	text_char(table->out, '\n');
+}
+
+/* Bytes of the first line when `text` is broken at spaces to REMARK_WIDTH columns. */
+static size_t break_at(const char *text)
+{
+	size_t end = strcspn(text, " ");
+
+	while (text[end]) {
+		size_t next = end + 1 + strcspn(text + end + 1, " ");
+
+		if (width_of(text, next) > REMARK_WIDTH)
+			break;
+		end = next;
+	}
+	return end;
+}
+
+static void put_remark(struct table *table, const char *remark, enum style style)
+{
+	while (*remark) {
+		size_t bytes = break_at(remark);
+
+		cell_bytes(table, remark, bytes, 0, style);
+		remark += bytes;
+		remark += *remark == ' ';
+		if (*remark) {
+			end_line(table);
+			table->pending = REMARK_COLUMN;
+		}
+	}
+}
+
+static void put_row(struct table *table, const struct row *row)
+{
+	char time[TIME_WIDTH + 24];
+
+	snprintf(time, sizeof(time), "%*s", TIME_WIDTH, row->time);
+	cell(table, row->time[0] ? time : "", TIME_WIDTH + 2, DIM);
+	cell(table, row->left, STATE_WIDTH + 1, row->left_style);
+	cell(table, row->middle, MIDDLE_WIDTH + 1, row->middle_style);
+	cell(table, row->right, STATE_WIDTH + 2, row->right_style);
+	cell(table, row->kernel, STATE_WIDTH + 2, row->kernel_style);
+	put_remark(table, row->remark, row->remark_style);
+	end_line(table);
+}
+
+/* ---- the cells ---- */
+
+static void put_time(const struct table *table, const struct track_entry *entry, struct row *row)
+{
+	uint64_t ns = entry->ts_ns - table->life->first_ns;
+	uint64_t seconds = ns / NS_PER_SEC, fraction = ns % NS_PER_SEC;
+
+	/* What is older than three hours needs no microseconds. */
+	if (seconds < 10000)
+		snprintf(row->time, sizeof(row->time), "%llu.%06llu", (unsigned long long)seconds,
+			 (unsigned long long)fraction / 1000);
+	else
+		snprintf(row->time, sizeof(row->time), "%llu.%03llu", (unsigned long long)seconds,
+			 (unsigned long long)fraction / 1000000);
+}
+
+static void centre(struct row *row, const char *text)
+{
+	size_t width = strlen(text);
+
+	snprintf(row->middle, sizeof(row->middle), "%*s%s",
+		 width < MIDDLE_WIDTH ? (int)(MIDDLE_WIDTH - width) / 2 : 0, "", text);
+}
+
+/* "---- TEXT --------->" across the middle, or "<--------- TEXT ----". */
+static void put_arrow(const char *text, bool rightward, struct row *row)
+{
+	static const char dashes[] = "----------------------------------------";
+	int room = MIDDLE_WIDTH - (int)strlen(text) - 8; /* four dashes, two spaces, > and a dash */
+	int tail = room > 0 ? room + 1 : 1, head = room > 0 ? 4 : 1;
+
+	if (rightward)
+		snprintf(row->middle, sizeof(row->middle), "%.*s %s %.*s>", head, dashes, text,
+			 tail, dashes);
+	else
+		snprintf(row->middle, sizeof(row->middle), "<%.*s %s %.*s", tail, dashes, text,
+			 head, dashes);
+}
+
+static void put_segment(const struct table *table, const struct track_entry *entry, struct row *row)
+{
+	char flags[STORY_FLAGS_MAX], text[80];
+	int used;
+
+	used = snprintf(text, sizeof(text), "%s seq=%u",
+			story_flags(entry->segment.tcp_flags, flags),
+			story_seq(&table->thread, entry));
+	if (entry->segment.tcp_flags & TCPF_ACK)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, " ack=%u",
+				 story_ack(&table->thread, entry));
+	if (entry->segment.len)
+		snprintf(text + used, sizeof(text) - (size_t)used, " len=%u", entry->segment.len);
+	put_arrow(text, !(entry->flags & ENTRY_SENT) != table->local_left, row);
+	row->middle_style = entry->segment.tcp_flags & TCPF_RST ? RED : PLAIN;
+}
+
+static void put_change(const struct track_entry *entry, struct row *row)
+{
+	char text[80], error[16];
+
+	snprintf(text, sizeof(text), "%s: %s to %s%s%s",
+		 entry->kind == ENTRY_KERNEL ? "kernel" : "seen",
+		 kernel_state_name(entry->change.from), kernel_state_name(entry->change.to),
+		 entry->change.error ? ", " : "",
+		 entry->change.error ? story_error(entry->change.error, error) : "");
+	centre(row, text);
+	row->middle_style = CYAN;
+}
+
+static void put_divergence(const struct track_entry *entry, struct row *row)
+{
+	enum divergence_kind kind = (enum divergence_kind)entry->divergence.kind;
+	bool opens = entry->kind == ENTRY_DIVERGENCE_OPEN;
+	char text[80];
+
+	snprintf(text, sizeof(text), opens ? "** %s **" : "%s is over", divergence_label(kind));
+	centre(row, text);
+	if (opens)
+		row->middle_style = divergence_class(kind) == CLASS_PROBLEM ? RED : YELLOW;
+	row->remark_style = row->middle_style;
+}
+
+static void put_middle(const struct table *table, const struct track_entry *entry, struct row *row)
+{
+	char text[80], flags[STORY_FLAGS_MAX];
+
+	switch (entry->kind) {
+	case ENTRY_SEGMENT:
+		put_segment(table, entry, row);
+		break;
+	case ENTRY_KERNEL:
+	case ENTRY_LOOK:
+		put_change(entry, row);
+		break;
+	case ENTRY_DROP:
+		snprintf(text, sizeof(text), "kernel drops %s seq=%u",
+			 story_flags(entry->drop.tcp_flags, flags),
+			 story_seq(&table->thread, entry));
+		centre(row, text);
+		row->middle_style = RED;
+		break;
+	case ENTRY_TIMER:
+		centre(row, "timer");
+		break;
+	case ENTRY_DIVERGENCE_OPEN:
+	case ENTRY_DIVERGENCE_CLOSE:
+		put_divergence(entry, row);
+		break;
+	case ENTRY_GAVE_UP:
+		centre(row, "not observable");
+		row->middle_style = YELLOW;
+		break;
+	default:
+		snprintf(text, sizeof(text), "ended: %s",
+			 end_label((enum connection_end)entry->end));
+		centre(row, text);
+		row->middle_style = BOLD;
+		break;
+	}
+}
+
+static const char *kernel_cell(const struct track_entry *entry)
+{
+	if (entry->kernel_state == KS_NONE)
+		return "";
+	/* An orphan's minisocket, which stands for FIN_WAIT_2. */
+	if (entry->kernel_state == KS_TIME_WAIT && entry->kernel_substate == KS_FIN_WAIT2)
+		return "TW:FIN_WAIT2";
+	return kernel_state_name(entry->kernel_state);
+}
+
+static const char *state_cell(const struct track_entry *entry, bool local)
+{
+	if (!(entry->flags & ENTRY_WIRE))
+		return "?";
+	return fsm_state_name((enum fsm_state)(local ? entry->local_state : entry->remote_state));
+}
+
+static enum style changed(const char *before, const char *now)
+{
+	return strcmp(before, now) ? BOLD : PLAIN;
+}
+
+/* ---- the lines ---- */
+
+/* Where both ends stood before the first segment, if that is where the story begins. */
+static void put_beginning(struct table *table, const struct track_entry *first)
+{
+	const struct track_step *remote = first->nr_remote ? &first->steps[first->nr_local] : NULL;
+	enum fsm_state local =
+		(enum fsm_state)(first->nr_local ? first->steps[0].from : first->local_state);
+	enum fsm_state far = (enum fsm_state)(remote ? remote->from : first->remote_state);
+	struct row row = { .kernel = "", .remark = "" };
+
+	if (first->kind != ENTRY_SEGMENT || !(first->segment.tcp_flags & TCPF_SYN))
+		return;
+	row.left = fsm_state_name(table->local_left ? local : far);
+	row.right = fsm_state_name(table->local_left ? far : local);
+	put_row(table, &row);
+}
+
+static void put_entry(struct table *table, const struct track_entry *entry,
+		      const struct track_entry *before)
+{
+	struct row row = { .remark_style = YELLOW };
+	char remark[STORY_REMARK_MAX];
+
+	put_time(table, entry, &row);
+	row.left = state_cell(entry, table->local_left);
+	row.right = state_cell(entry, !table->local_left);
+	row.kernel = kernel_cell(entry);
+	if (before) {
+		row.left_style = changed(state_cell(before, table->local_left), row.left);
+		row.right_style = changed(state_cell(before, !table->local_left), row.right);
+		row.kernel_style = changed(kernel_cell(before), row.kernel);
+	}
+	put_middle(table, entry, &row);
+	row.remark = story_remark(&table->thread, entry, remark);
+	put_row(table, &row);
+}
+
+/* A segment as there are thousands: it moves nothing, and nothing is to be said about it. */
+static bool is_ordinary(const struct story_thread *thread, const struct track_entry *entry,
+			const struct track_entry *before)
+{
+	struct story_thread now = *thread;
+	char remark[STORY_REMARK_MAX];
+
+	return entry->kind == ENTRY_SEGMENT &&
+	       !(entry->segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)) &&
+	       entry->local_state == before->local_state &&
+	       entry->remote_state == before->remote_state &&
+	       entry->kernel_state == before->kernel_state && entry->flags & ENTRY_WIRE &&
+	       before->flags & ENTRY_WIRE && !story_remark(&now, entry, remark)[0];
+}
+
+static size_t run_length(const struct table *table, size_t from)
+{
+	size_t i = from;
+
+	while (i < table->life->count &&
+	       is_ordinary(&table->thread, &table->entries[i], &table->entries[i - 1]))
+		i++;
+	return i - from;
+}
+
+static void put_run(struct table *table, size_t from, size_t count)
+{
+	uint64_t octets[2] = { 0 }; /* leftward, rightward */
+	struct row row = {
+		.left = "", .right = "", .kernel = "", .remark_style = DIM, .middle_style = DIM
+	};
+	char text[80], remark[96];
+
+	for (size_t i = from; i < from + count; i++) {
+		const struct track_entry *entry = &table->entries[i];
+
+		octets[!(entry->flags & ENTRY_SENT) != table->local_left] += entry->segment.len;
+	}
+	snprintf(text, sizeof(text), "... %zu ordinary segments ...", count);
+	centre(&row, text);
+	snprintf(remark, sizeof(remark), "%llu octets ->, %llu octets <-",
+		 (unsigned long long)octets[1], (unsigned long long)octets[0]);
+	row.remark = remark;
+	put_row(table, &row);
+}
+
+static void put_heading(struct table *table, uint64_t wall_offset_ns)
+{
+	const struct conn_key *key = &table->life->key;
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX], line[256];
+	const char *left = table->roles_known ? "client" : "local";
+	const char *right = table->roles_known ? "server" : "remote";
+	struct row row = { .left = left,
+			   .right = right,
+			   .kernel = "kernel",
+			   .remark = "remark",
+			   .time = "seconds",
+			   .left_style = BOLD,
+			   .right_style = BOLD,
+			   .kernel_style = BOLD,
+			   .remark_style = BOLD,
+			   .middle_style = BOLD };
+	bool here = false;
+
+	for (size_t i = 0; i < table->life->count; i++)
+		here |= table->entries[i].kernel_state != KS_NONE;
+	endpoint_format(key->local_address, key->local_port, local);
+	endpoint_format(key->remote_address, key->remote_port, remote);
+	snprintf(line, sizeof(line), "%s %s%s, %s %s%s, %s ", left,
+		 table->local_left ? local : remote, here && table->local_left ? " (here)" : "",
+		 right, table->local_left ? remote : local,
+		 here && !table->local_left ? " (here)" : "",
+		 table->life->has_begin ? "from" : "the beginning is missing, from");
+	cell(table, line, 0, PLAIN);
+	text_rfc3339(table->out, table->life->first_ns + wall_offset_ns);
+	text_string(table->out, "\n\n");
+	centre(&row, "segment");
+	put_row(table, &row);
+}
+
+static void put_life(const struct explanation *explanation, const struct history_life *life,
+		     bool colour, struct text *out)
+{
+	struct table table = {
+		.out = out,
+		.colour = colour,
+		.life = life,
+		.entries = explanation->answer->entries + life->first,
+		.local_left = life->role != ROLE_SERVER,
+		.roles_known = life->role != ROLE_UNKNOWN,
+	};
+	bool begun = !life->has_begin;
+
+	story_begin(&table.thread, table.entries, life->count);
+	put_heading(&table, explanation->wall_offset_ns);
+	for (size_t i = 0; i < life->count; i++) {
+		size_t run = i ? run_length(&table, i) : 0;
+
+		if (table.entries[i].kind == ENTRY_BEGAN)
+			continue;
+		if (!begun)
+			put_beginning(&table, &table.entries[i]);
+		begun = true;
+		put_entry(&table, &table.entries[i], i ? &table.entries[i - 1] : NULL);
+		if (run >= RUN_MIN) {
+			put_run(&table, i + 1, run - 2);
+			i += run - 2;
+		}
+	}
+	if (!life->count)
+		text_string(out, "  nothing of it is left: it is open, but older than the "
+				 "history (--history.events)\n");
+}
+
+static void put_listed(const struct history_life *life, uint64_t wall_offset_ns, struct text *out)
+{
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX], line[256];
+
+	snprintf(line, sizeof(line), "%s-%s  %s  ",
+		 endpoint_format(life->key.local_address, life->key.local_port, local),
+		 endpoint_format(life->key.remote_address, life->key.remote_port, remote),
+		 role_label((enum connection_role)life->role));
+	text_string(out, line);
+	if (life->has_begin) {
+		text_string(out, "from ");
+		text_rfc3339(out, life->first_ns + wall_offset_ns);
+	} else {
+		text_string(out, "to ");
+		text_rfc3339(out, life->last_ns + wall_offset_ns);
+	}
+	text_string(out, "  ");
+	text_string(out, life->has_ended ? end_label((enum connection_end)life->end) : "open");
+	text_char(out, '\n');
+}
+
+void explain_table(const struct explanation *explanation, bool colour, struct text *out)
+{
+	const struct history_answer *answer = explanation->answer;
+
+	for (size_t i = 0; i < answer->nr_lives; i++) {
+		if (explanation->tuple->is_half) {
+			put_listed(&answer->lives[i], explanation->wall_offset_ns, out);
+			continue;
+		}
+		text_string(out, i ? "\n" : "");
+		put_life(explanation, &answer->lives[i], colour, out);
+	}
+	if (answer->has_more)
+		text_string(out, "There are older ones.\n");
+	if (explanation->tuple->is_half)
+		text_string(out, "`tcpwitness explain ADDR:PORT-ADDR:PORT` tells the story of one "
+				 "of them.\n");
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Stories as JSON: see story.h. */
+#include "export/api.h"
+#include "export/json.h"
+#include "export/report.h"
+#include "export/story.h"
+#include "export/story_lines.h"
+#include "track/kview.h"
+
+static const char *const kinds[ENTRY_NR] = {
+#define X(name, label) [ENTRY_##name] = label,
+	TRACK_ENTRY_KINDS(X)
+#undef X
+};
+
+static void segment_members(struct json *json, const struct story_thread *thread,
+			    const struct track_entry *entry)
+{
+	char flags[STORY_FLAGS_MAX];
+
+	json_bool(json, "sent", entry->flags & ENTRY_SENT);
+	json_string(json, "flags", story_flags(entry->segment.tcp_flags, flags));
+	json_u64(json, "seq", story_seq(thread, entry));
+	if (entry->segment.tcp_flags & TCPF_ACK)
+		json_u64(json, "ack", story_ack(thread, entry));
+	else
+		json_null(json, "ack");
+	json_u64(json, "len", entry->segment.len);
+	json_u64(json, "window", entry->segment.window);
+	json_u64(json, "raw_seq", entry->segment.seq);
+	json_u64(json, "raw_ack", entry->segment.ack);
+}
+
+static void drop_members(struct json *json, const struct story_thread *thread,
+			 const struct track_entry *entry)
+{
+	char flags[STORY_FLAGS_MAX];
+
+	json_bool(json, "sent", entry->flags & ENTRY_SENT);
+	json_string(json, "flags", story_flags(entry->drop.tcp_flags, flags));
+	json_u64(json, "seq", story_seq(thread, entry));
+	json_u64(json, "raw_seq", entry->drop.seq);
+	json_string(json, "reason", entry->drop.reason);
+}
+
+static void own_members(struct json *json, const struct story_thread *thread,
+			const struct track_entry *entry)
+{
+	char error[16];
+
+	switch (entry->kind) {
+	case ENTRY_SEGMENT:
+		segment_members(json, thread, entry);
+		break;
+	case ENTRY_DROP:
+		drop_members(json, thread, entry);
+		break;
+	case ENTRY_KERNEL:
+		json_string(json, "from", kernel_state_name(entry->change.from));
+		json_string(json, "to", kernel_state_name(entry->change.to));
+		json_string(json, "error",
+			    entry->change.error ? story_error(entry->change.error, error) : NULL);
+		break;
+	case ENTRY_DIVERGENCE_OPEN:
+	case ENTRY_DIVERGENCE_CLOSE:
+		report_kind(json, (enum divergence_kind)entry->divergence.kind,
+			    entry->divergence.reason);
+		break;
+	case ENTRY_ENDED:
+		json_string(json, "how", end_label((enum connection_end)entry->end));
+		break;
+	default:
+		break;
+	}
+}
+
+static void step_list(struct json *json, const struct track_entry *entry)
+{
+	bool has_key = entry->kind == ENTRY_BEGAN || entry->kind == ENTRY_ENDED;
+
+	json_array_begin(json, "steps");
+	for (int i = 0; !has_key && i < entry->nr_local + entry->nr_remote; i++) {
+		struct fsm_step step = story_step(&entry->steps[i]);
+
+		json_object_begin(json, NULL);
+		json_string(json, "end", i < entry->nr_local ? "local" : "remote");
+		json_string(json, "event", fsm_event_name((enum fsm_event)step.event));
+		json_string(json, "from", fsm_state_name((enum fsm_state)step.from));
+		json_string(json, "to", fsm_state_name((enum fsm_state)step.to));
+		json_string(json, "verdict", fsm_verdict_label((enum fsm_verdict)step.verdict));
+		json_string(json, "anomaly",
+			    step.anomaly ? fsm_anomaly_label((enum fsm_anomaly)step.anomaly) :
+					   NULL);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+static void entry_object(struct json *json, struct story_thread *thread,
+			 const struct track_entry *entry, uint64_t wall_offset_ns)
+{
+	bool wire = entry->flags & ENTRY_WIRE;
+	char remark[STORY_REMARK_MAX];
+
+	json_object_begin(json, NULL);
+	json_time(json, "time", entry->ts_ns + wall_offset_ns);
+	json_string(json, "entry", kinds[entry->kind]);
+	own_members(json, thread, entry);
+	json_string(json, "local_state",
+		    wire ? fsm_state_name((enum fsm_state)entry->local_state) : NULL);
+	json_string(json, "remote_state",
+		    wire ? fsm_state_name((enum fsm_state)entry->remote_state) : NULL);
+	json_string(json, "kernel_state", kernel_state_name(entry->kernel_state));
+	if (entry->kernel_state == KS_TIME_WAIT && entry->kernel_substate)
+		json_string(json, "kernel_substate", kernel_state_name(entry->kernel_substate));
+	step_list(json, entry);
+	story_remark(thread, entry, remark);
+	json_string(json, "remark", remark[0] ? remark : NULL);
+	json_object_end(json);
+}
+
+static void time_or_null(struct json *json, const char *key, bool known, uint64_t wall_ns)
+{
+	if (known)
+		json_time(json, key, wall_ns);
+	else
+		json_null(json, key);
+}
+
+static void life_object(struct json *json, const struct explanation *explanation,
+			const struct history_life *life)
+{
+	const struct track_entry *entries = explanation->answer->entries + life->first;
+	struct connection_report report = { .key = life->key,
+					    .role = (enum connection_role)life->role };
+	uint64_t offset_ns = explanation->wall_offset_ns;
+	struct story_thread thread;
+
+	json_object_begin(json, NULL);
+	report_tuple(json, &report);
+	time_or_null(json, "began", life->has_begin, life->first_ns + offset_ns);
+	time_or_null(json, "ended", life->has_ended, life->last_ns + offset_ns);
+	json_string(json, "how",
+		    life->has_ended ? end_label((enum connection_end)life->end) : NULL);
+	json_bool(json, "complete", life->has_begin);
+	if (!explanation->tuple->is_half) {
+		json_array_begin(json, "entries");
+		story_begin(&thread, entries, life->count);
+		for (size_t i = 0; i < life->count; i++)
+			entry_object(json, &thread, &entries[i], offset_ns);
+		json_array_end(json);
+	}
+	json_object_end(json);
+}
+
+void explain_json(const struct explanation *explanation, struct text *out)
+{
+	char tuple[TUPLE_TEXT_MAX];
+	struct json json;
+
+	json_init(&json, out);
+	json_object_begin(&json, NULL);
+	json_u64(&json, "schema", API_SCHEMA);
+	json_time(&json, "time", explanation->wall_ns);
+	json_string(&json, "tuple", tuple_format(explanation->tuple, tuple));
+	json_object_begin(&json, "history");
+	json_u64(&json, "entries", explanation->kept.entries);
+	json_u64(&json, "limit", explanation->kept.limit);
+	json_u64(&json, "overwritten", explanation->kept.overwritten);
+	json_object_end(&json);
+	json_bool(&json, "more", explanation->answer->has_more);
+	json_array_begin(&json, "connections");
+	for (size_t i = 0; i < explanation->answer->nr_lives; i++)
+		life_object(&json, explanation, &explanation->answer->lives[i]);
+	json_array_end(&json);
+	json_object_end(&json);
+	text_char(out, '\n');
+}

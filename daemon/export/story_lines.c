@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One line of a story after the other: see story_lines.h. */
+#include "export/story_lines.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "export/rules.h"
+#include "tcp_defs.h"
+#include "track/verdicts.h"
+
+enum {
+	LOCAL,
+	REMOTE
+};
+
+static int sender_of(const struct track_entry *entry)
+{
+	return entry->flags & ENTRY_SENT ? LOCAL : REMOTE;
+}
+
+static void learn_base(struct story_thread *thread, int end, seq_t base)
+{
+	if (thread->has_base[end])
+		return;
+	thread->base[end] = base;
+	thread->has_base[end] = true;
+}
+
+void story_begin(struct story_thread *thread, const struct track_entry *entries, size_t count)
+{
+	*thread = (struct story_thread){ 0 };
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].kind == ENTRY_SEGMENT && entries[i].segment.tcp_flags & TCPF_SYN)
+			learn_base(thread, sender_of(&entries[i]), entries[i].segment.seq);
+	/* Without the SYN, what is seen first is 1, as after a handshake. */
+	for (size_t i = 0; i < count; i++) {
+		const struct track_entry *entry = &entries[i];
+
+		if (entry->kind != ENTRY_SEGMENT || entry->segment.tcp_flags & TCPF_RST)
+			continue;
+		learn_base(thread, sender_of(entry), entry->segment.seq - 1);
+		if (entry->segment.tcp_flags & TCPF_ACK)
+			learn_base(thread, !sender_of(entry), entry->segment.ack - 1);
+	}
+}
+
+uint32_t story_seq(const struct story_thread *thread, const struct track_entry *entry)
+{
+	uint32_t seq = entry->kind == ENTRY_DROP ? entry->drop.seq : entry->segment.seq;
+	uint8_t flags = entry->kind == ENTRY_DROP ? entry->drop.tcp_flags :
+						    entry->segment.tcp_flags;
+	int end = sender_of(entry);
+
+	/* The RST that answers a segment without ACK has number 0 (§3.5.2, group 1). */
+	if (!thread->has_base[end] || (flags & TCPF_RST && !seq))
+		return seq;
+	return seq - thread->base[end];
+}
+
+uint32_t story_ack(const struct story_thread *thread, const struct track_entry *entry)
+{
+	int end = !sender_of(entry);
+
+	return entry->segment.ack - (thread->has_base[end] ? thread->base[end] : 0);
+}
+
+const char *story_flags(uint8_t tcp_flags, char buffer[STORY_FLAGS_MAX])
+{
+	static const struct {
+		uint8_t flag;
+		const char *name;
+	} names[] = {
+		{ TCPF_SYN, ",SYN" }, { TCPF_FIN, ",FIN" }, { TCPF_RST, ",RST" },
+		{ TCPF_URG, ",URG" }, { TCPF_ACK, ",ACK" },
+	};
+
+	buffer[0] = '\0';
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (tcp_flags & names[i].flag)
+			strcat(buffer, names[i].name + !buffer[0]);
+	return buffer[0] ? buffer : strcpy(buffer, "none");
+}
+
+struct fsm_step story_step(const struct track_step *step)
+{
+	return fsm_step((enum fsm_state)step->from, (enum fsm_event)step->event);
+}
+
+__attribute__((format(printf, 2, 3))) static void add(char buffer[STORY_REMARK_MAX],
+						      const char *fmt, ...)
+{
+	size_t used = strlen(buffer);
+	va_list args;
+
+	if (used && used + 2 < STORY_REMARK_MAX) {
+		strcpy(buffer + used, "; ");
+		used += 2;
+	}
+	va_start(args, fmt);
+	vsnprintf(buffer + used, STORY_REMARK_MAX - used, fmt, args);
+	va_end(args);
+}
+
+static void add_rules(struct story_thread *thread, const struct track_entry *entry, char *buffer)
+{
+	/* The far end's steps are deduced: what is odd about them is odd about the deduction. */
+	for (uint8_t i = 0; i < entry->nr_local; i++) {
+		struct fsm_step step = story_step(&entry->steps[i]);
+		const char *rule = rule_of(&step);
+
+		if (rule)
+			add(buffer, "%s", rule);
+		if (step.event != EV_SEND_SYNACK)
+			continue;
+		if (thread->synack_sent && !rule)
+			add(buffer, "SYN-ACK again: retransmission (§3.8.1)");
+		thread->synack_sent = true;
+	}
+}
+
+const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
+			 char buffer[STORY_REMARK_MAX])
+{
+	buffer[0] = '\0';
+	switch (entry->kind) {
+	case ENTRY_BEGAN:
+	case ENTRY_ENDED:
+		break;
+	case ENTRY_DIVERGENCE_OPEN:
+		add(buffer, "%s", divergence_text((enum divergence_kind)entry->divergence.kind));
+		if (entry->divergence.reason)
+			add(buffer, "%s", entry->divergence.reason);
+		break;
+	case ENTRY_DROP:
+		add(buffer, "%s", entry->drop.reason ? entry->drop.reason : "reason unknown");
+		break;
+	case ENTRY_GAVE_UP:
+		add(buffer, "the kernel's state is taken");
+		add_rules(thread, entry, buffer);
+		break;
+	default:
+		add_rules(thread, entry, buffer);
+		break;
+	}
+	if (entry->flags & ENTRY_UNOBSERVABLE && !thread->told_unobservable) {
+		add(buffer, "unobservable: %s",
+		    unobservable_label((enum unobservable_reason)entry->why));
+		thread->told_unobservable = true;
+	}
+	return buffer;
+}
+
+const char *story_error(uint16_t error, char buffer[16])
+{
+	const char *name = strerrorname_np(error);
+
+	if (name)
+		return name;
+	snprintf(buffer, 16, "errno %u", error);
+	return buffer;
+}
