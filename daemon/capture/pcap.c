@@ -27,20 +27,19 @@ struct pcapfile {
 	};
 };
 
-static enum parse_result if_ip(enum parse_result result, uint16_t ethertype)
+static bool is_ip(uint16_t ethertype)
 {
-	if (result == PARSE_TCP && ethertype != PARSE_ETHERTYPE_IPV4 &&
-	    ethertype != PARSE_ETHERTYPE_IPV6)
-		return PARSE_OTHER;
-	return result;
+	return ethertype == PARSE_ETHERTYPE_IPV4 || ethertype == PARSE_ETHERTYPE_IPV6;
 }
 
 static enum parse_result skip_ethernet(struct cursor *cursor, uint32_t *ret_ifindex)
 {
-	uint16_t ethertype = 0;
+	uint16_t ethertype;
 
 	(void)ret_ifindex;
-	return if_ip(parse_ethernet(cursor, &ethertype), ethertype);
+	if (parse_ethernet(cursor, &ethertype) != PARSE_TCP || !is_ip(ethertype))
+		return PARSE_OTHER;
+	return PARSE_TCP;
 }
 
 /* Linux "cooked": 16 bytes, the ethertype in the last two, as in Ethernet's 14. */
@@ -54,12 +53,15 @@ static enum parse_result skip_sll(struct cursor *cursor, uint32_t *ret_ifindex)
 static enum parse_result skip_sll2(struct cursor *cursor, uint32_t *ret_ifindex)
 {
 	uint8_t *bytes = cursor->position;
-	uint16_t ethertype = 0;
+	uint16_t ethertype;
 
 	if ((void *)(bytes + 20) > cursor->end)
 		return PARSE_OTHER;
 	*ret_ifindex = parse_u32(bytes + 4);
-	return if_ip(parse_vlan_tags(cursor, bytes + 20, parse_u16(bytes), &ethertype), ethertype);
+	if (parse_vlan_tags(cursor, bytes + 20, parse_u16(bytes), &ethertype) != PARSE_TCP ||
+	    !is_ip(ethertype))
+		return PARSE_OTHER;
+	return PARSE_TCP;
 }
 
 static enum parse_result skip_nothing(struct cursor *cursor, uint32_t *ret_ifindex)

@@ -15,7 +15,7 @@
 #define BYTE_ORDER_MARK 0x01020304u
 #define BYTE_ORDER_SWAPPED 0x04030201u
 
-static const char file_magic[8] = "tcpwlog\n";
+static const char file_magic[8] = "tcpwlog\n"; /* RECORDLOG_FIRST_BYTE */
 
 /* The head of the file, as it lies there, in the byte order of the machine that wrote it. */
 struct file_header {
@@ -166,22 +166,19 @@ static int header_read(struct recordlog_reader *reader)
 	return 0;
 }
 
-int recordlog_open(const char *path, struct recordlog_reader **ret_reader)
+int recordlog_open_stream(FILE *file, const char *name, struct recordlog_reader **ret_reader)
 {
 	struct recordlog_reader *reader = calloc(1, sizeof(*reader));
 	int err = -ENOMEM;
 
-	if (!reader)
+	if (!reader) {
+		fclose(file);
 		return err;
-	reader->path = strdup(path);
+	}
+	reader->file = file;
+	reader->path = strdup(name);
 	if (!reader->path)
 		goto fail;
-	reader->file = fopen(path, "re");
-	if (!reader->file) {
-		err = -errno;
-		log_err("cannot open %s: %s", path, strerror(-err));
-		goto fail;
-	}
 	err = header_read(reader);
 	if (err)
 		goto fail;
@@ -190,6 +187,15 @@ int recordlog_open(const char *path, struct recordlog_reader **ret_reader)
 fail:
 	recordlog_free(reader);
 	return err;
+}
+
+int recordlog_open(const char *path, struct recordlog_reader **ret_reader)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return log_err_ret(-errno, "cannot open %s", path);
+	return recordlog_open_stream(file, path, ret_reader);
 }
 
 const struct recordlog_info *recordlog_info(const struct recordlog_reader *reader)

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "capture/kernel_facts.h"
 
@@ -37,6 +38,11 @@ int recordlog_close(struct recordlog_writer *writer);
  * -EPROTONOSUPPORT another version; -ENOEXEC written by a machine of the other byte order.
  */
 int recordlog_open(const char *path, struct recordlog_reader **ret_reader);
+/* The same from where `file` stands, a pipe too; the reader owns it, failure included. `name` is
+ * for messages. */
+int recordlog_open_stream(FILE *file, const char *name, struct recordlog_reader **ret_reader);
+/* No capture format begins with this byte. */
+#define RECORDLOG_FIRST_BYTE 't'
 const struct recordlog_info *recordlog_info(const struct recordlog_reader *reader);
 /* 1 and the record, 8-byte aligned, valid until the next call; 0 at the end; -EBADMSG, after one
  * logged line, where the file is cut off or damaged. */

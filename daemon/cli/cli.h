@@ -31,11 +31,16 @@ int cli_help(const struct cli_command *commands, size_t count, int argc, char **
 /* Prints "tcpwitness: TEXT" to stderr and returns CLI_USAGE. */
 int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+#define CLI_REPEATS_MAX 16
+
 /* A subcommand's own flags (not those of `run`): one table parses them and prints the help. */
 struct cli_flag {
 	const char *name;
-	const char *argument; /* its name in the help; NULL: a switch */
-	const char **value;   /* gets the argument, or the flag's name for a switch */
+	/* Its name in the help; NULL: a switch; "ADDR...": may be given again and again. */
+	const char *argument;
+	/* Gets the argument, or the flag's name for a switch; an array of CLI_REPEATS_MAX and a
+	 * final NULL if it may be given again. */
+	const char **value;
 	const char *help;
 };
 

@@ -2,6 +2,7 @@
 /* `tcpwitness help`, and what the subcommands share: flag tables, one-line errors. */
 #include <getopt.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +64,22 @@ static void print_flags(const struct cli_flag *flags, size_t count, const char *
 	}
 }
 
+/* False: it was given too often. */
+static bool take_value(const struct cli_flag *flag, const char *value)
+{
+	size_t given = 0;
+
+	if (flag->argument && strstr(flag->argument, "..."))
+		while (flag->value[given])
+			given++;
+	if (given == CLI_REPEATS_MAX) {
+		cli_usage_error("--%s: more than %d times", flag->name, CLI_REPEATS_MAX);
+		return false;
+	}
+	flag->value[given] = value;
+	return true;
+}
+
 enum cli_outcome cli_parse(int argc, char **argv, const struct cli_flag *flags, size_t count,
 			   const char *usage, const char *purpose, int operands,
 			   char ***ret_operands)
@@ -90,7 +107,8 @@ enum cli_outcome cli_parse(int argc, char **argv, const struct cli_flag *flags, 
 					c == ':' ? "a value is missing" : "no such flag");
 			return CLI_BAD_FLAG;
 		}
-		*flags[index].value = flags[index].argument ? optarg : flags[index].name;
+		if (!take_value(&flags[index], flags[index].argument ? optarg : flags[index].name))
+			return CLI_BAD_FLAG;
 	}
 	if (argc - optind != operands) {
 		cli_usage_error("usage: %s", usage);

@@ -2,7 +2,7 @@
 /*
  * DOC: `tcpwitness replay FILE`
  *
- * Runs a raw record log through the same decode -> track -> compare as the daemon and prints the
+ * A capture is replay_capture.c's. Else: runs a raw record log through the same decode -> track -> compare as the daemon and prints the
  * event lines it would have written. Nothing here asks the clock or the kernel: time comes from
  * the log's REC_TICKs, and a fresh look at a socket is answered by the REC_LOOK that follows the
  * record which made the tracker ask. Where the next record is none, the look had failed when the
@@ -15,6 +15,7 @@
 #include "capture/decode.h"
 #include "capture/recordlog.h"
 #include "cli/cli.h"
+#include "cli/replay_capture.h"
 #include "export/events.h"
 #include "log.h"
 #include "settings.h"
@@ -124,7 +125,8 @@ static int replay_all(struct replay *replay)
 	return replay->err;
 }
 
-static int replay_file(const char *path, const struct settings *settings, bool connections)
+static int replay_log(FILE *file, const char *path, const struct settings *settings,
+		      bool connections)
 {
 	struct replay replay = { .connections = connections };
 	struct tracker_settings tracking = {
@@ -140,7 +142,7 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 	};
 	int err;
 
-	err = recordlog_open(path, &replay.reader);
+	err = recordlog_open_stream(file, path, &replay.reader);
 	if (err)
 		return err;
 	replay.info = recordlog_info(replay.reader);
@@ -183,21 +185,71 @@ static int check_flags(const char *flows_max, const char *settle, struct setting
 	return CLI_OK;
 }
 
+/* "-" is standard input. NULL after one logged line. */
+static FILE *open_input(const char *path, int *ret_first)
+{
+	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
+
+	if (!file) {
+		log_err("cannot open %s: %m", path);
+		return NULL;
+	}
+	errno = 0;
+	*ret_first = getc(file);
+	if (*ret_first == EOF) {
+		if (ferror(file))
+			log_err("cannot read %s: %m", path);
+		else
+			log_err("%s is empty", path);
+		fclose(file);
+		return NULL;
+	}
+	ungetc(*ret_first, file);
+	return file;
+}
+
+static int replay_file(const char *path, const struct settings *settings, bool connections,
+		       const struct capture_options *options)
+{
+	int first;
+	FILE *file = open_input(path, &first);
+
+	if (!file)
+		return CLI_FAILED;
+	if (first != RECORDLOG_FIRST_BYTE)
+		return replay_capture(file, path, options) ? CLI_FAILED : CLI_OK;
+	if (options->nr_local) {
+		fclose(file);
+		return cli_usage_error("--local is for captures; a record log knows");
+	}
+	return replay_log(file, path, settings, connections) ? CLI_FAILED : CLI_OK;
+}
+
 int cli_replay(int argc, char **argv)
 {
-	const char *connections = NULL, *flows_max = NULL, *settle = NULL;
+	const char *connections = NULL, *flows_max = NULL, *settle = NULL, *json = NULL;
+	const char *local[CLI_REPEATS_MAX + 1] = { NULL };
 	const struct cli_flag flags[] = {
 		{ "events.connections", NULL, &connections,
-		  "print one event for each finished connection too" },
-		{ "flows.max", "N", &flows_max, "as it was when the log was recorded" },
-		{ "settle", "MS", &settle, "as it was when the log was recorded" },
+		  "log: print one event for each finished connection too" },
+		{ "flows.max", "N", &flows_max,
+		  "connections at a time; log: as it was when it was recorded" },
+		{ "settle", "MS", &settle, "log: as it was when it was recorded" },
+		{ "json", NULL, &json, "capture: print the events of the event log" },
+		{ "local", "ADDR...", local,
+		  "capture: this address is ours (else: whoever sends the SYN)" },
 	};
+	struct capture_options options = { 0 };
 	struct settings settings;
 	char **operands;
 
 	switch (cli_parse(argc, argv, flags, ARRAY_SIZE(flags), "tcpwitness replay [flags] FILE",
 			  "Judges a raw record log (`tcpwitness run --record=FILE`) again and "
-			  "prints its events.",
+			  "prints its events,\nor tells the connections of a capture (pcap, "
+			  "pcapng), one a line, in the order of their ends:\n\n"
+			  "  " REPLAY_CAPTURE_LINE "\n\n"
+			  "LOCAL > REMOTE where the local end is the client, < where it is the "
+			  "server, <> where\nthat is not known. FILE - is standard input.",
 			  1, &operands)) {
 	case CLI_HELP_SHOWN:
 		return CLI_OK;
@@ -208,5 +260,10 @@ int cli_replay(int argc, char **argv)
 	}
 	if (check_flags(flows_max, settle, &settings))
 		return CLI_USAGE;
-	return replay_file(operands[0], &settings, connections != NULL) ? CLI_FAILED : CLI_OK;
+	options.json = json;
+	options.flows_max = (uint32_t)settings.flows_max;
+	for (size_t i = 0; local[i]; i++)
+		if (!capture_options_add_local(&options, local[i]))
+			return cli_usage_error("--local: '%s' is no IP address", local[i]);
+	return replay_file(operands[0], &settings, connections, &options);
 }

@@ -32,6 +32,9 @@
  *	divergences, anomalies	lists of names, each once
  *	observable, why	false and the reason when it could not be judged; else true and null
  *
+ * From a capture (replay --json FILE) there is no kernel: kernel_path is empty, netns 0, nothing
+ * was compared, and mono_ns is the wall clock's.
+ *
  * Owned by the data thread. Lines are buffered and leave at events_flush(), which never blocks;
  * what the reader does not take in time is dropped, whole lines only, and counted.
  */
