@@ -94,9 +94,11 @@ static bool has_capabilities(char *detail)
 
 static bool has_btf(char *detail)
 {
-	bool is_there = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+	const char *elsewhere = getenv("TCPWITNESS_BTF"); /* as the loader does */
+	const char *path = elsewhere ? elsewhere : "/sys/kernel/btf/vmlinux";
+	bool is_there = access(path, R_OK) == 0;
 
-	say(detail, "/sys/kernel/btf/vmlinux %s", is_there ? "is there" : "cannot be read");
+	say(detail, "%s %s", path, is_there ? "is there" : "cannot be read");
 	return is_there;
 }
 

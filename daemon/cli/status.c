@@ -33,7 +33,7 @@ int cli_status(int argc, char **argv)
 	if (ask_daemon(socket_path, "/api/v1/status", &body))
 		return CLI_FAILED;
 	if (json) {
-		puts(body);
+		fputs(body, stdout);
 	} else if (outline_print(body, full == NULL, stdout)) {
 		fprintf(stderr, "tcpwitness: the daemon's answer is not JSON\n");
 		code = CLI_FAILED;
