@@ -108,6 +108,9 @@ static const struct flag flags[] = {
 	  .help = "connections tracked at once; beyond it the least telling are evicted" },
 	{ "listeners.max", "N", FLAG_NUMBER, AT(listeners_max), "64", 1, LISTENERS_MAX,
 	  .help = "listeners with metrics of their own; the rest is added up as \"other\"" },
+	{ "history.events", "N", FLAG_NUMBER, AT(history_events), "65536", 0, 1u << 22,
+	  .help = "events kept for `tcpwitness explain`, of 64 bytes each, the newest of all "
+		  "connections together; 0: none" },
 	{ "ring.bytes", "BYTES", FLAG_POWER, AT(ring_bytes), "1048576", RING_BYTES_MIN,
 	  RING_BYTES_MAX, .help = "size of each CPU's ring buffer, one for each of the two kinds" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,

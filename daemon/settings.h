@@ -43,7 +43,8 @@ struct settings {
 	struct settings_list devices_excluded;
 	uint64_t capture_mode; /* enum capture_mode */
 	uint64_t flows_max, listeners_max;
-	uint64_t ring_bytes; /* of one CPU's ring, a power of two */
+	uint64_t history_events; /* 0: none are kept */
+	uint64_t ring_bytes;	 /* of one CPU's ring, a power of two */
 	uint64_t settle_ms;
 	struct settings_list web_listen_addresses; /* each passes settings_parse_address */
 	const char *web_telemetry_path;

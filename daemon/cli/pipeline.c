@@ -42,6 +42,14 @@ static void take_event(void *context, const struct track_event *event)
 	events_take(pipeline->events, event, pipeline->settings.wall_offset_ns);
 }
 
+static void take_entry(void *context, const struct conn_key *key, const struct track_entry *entry)
+{
+	struct pipeline *pipeline = context;
+
+	(void)key;
+	history_add(pipeline->history, entry);
+}
+
 static const char *drop_reason(void *context, uint32_t reason)
 {
 	const struct pipeline *pipeline = context;
@@ -56,6 +64,7 @@ int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *set
 		.look = look,
 		.event = take_event,
 		.drop_reason = drop_reason,
+		.told = settings->history_events ? take_entry : NULL,
 	};
 	int err;
 
@@ -64,12 +73,21 @@ int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *set
 	err = events_new(&settings->events, &pipeline->events);
 	if (err)
 		return log_err_ret(err, "cannot write events to %s", settings->events.path);
+	if (settings->history_events) {
+		pipeline->history = history_new(settings->history_events);
+		if (!pipeline->history) {
+			err = log_err_ret(-errno, "history of %u events", settings->history_events);
+			goto failed;
+		}
+	}
 	pipeline->tracker = tracker_new(&settings->tracker, &ops);
 	pipeline->listeners = listeners_new(&settings->listeners, settings->listeners_max);
 	if (pipeline->tracker && pipeline->listeners)
 		return 0;
+	err = log_err_ret(-ENOMEM, "flow table of %u connections", settings->tracker.flows_max);
+failed:
 	pipeline_fini(pipeline);
-	return log_err_ret(-ENOMEM, "flow table of %u connections", settings->tracker.flows_max);
+	return err;
 }
 
 void pipeline_fini(struct pipeline *pipeline)
@@ -77,9 +95,11 @@ void pipeline_fini(struct pipeline *pipeline)
 	tracker_free(pipeline->tracker);
 	listeners_free(pipeline->listeners);
 	events_free(pipeline->events);
+	history_free(pipeline->history);
 	pipeline->tracker = NULL;
 	pipeline->listeners = NULL;
 	pipeline->events = NULL;
+	pipeline->history = NULL;
 }
 
 int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)

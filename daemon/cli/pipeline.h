@@ -14,11 +14,13 @@
 #include "capture/recordlog.h"
 #include "export/events.h"
 #include "listen/listeners.h"
+#include "track/history.h"
 #include "track/tracker.h"
 
 struct pipeline_settings {
 	struct tracker_settings tracker;
 	struct events_settings events;
+	uint32_t history_events; /* 0: no history */
 	uint32_t netns;
 	uint64_t wall_offset_ns;	    /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 	const struct drop_reasons *reasons; /* outlive the pipeline */
@@ -35,7 +37,8 @@ struct pipeline {
 	struct tracker *tracker;
 	struct listeners *listeners;
 	struct events *events;
-	int log_error; /* the first failure to write the record log; 0 */
+	struct history *history; /* NULL: none is kept */
+	int log_error;		 /* the first failure to write the record log; 0 */
 };
 
 /* 0 or -errno, after one logged line. */

@@ -95,6 +95,7 @@ static void snapshot(void *context, struct export_view *view)
 	view->tracker.connections[VIEW_KERNEL][FSM_LISTEN] =
 		listeners_count(run->pipeline.listeners);
 	view->events = *events_stats(run->pipeline.events);
+	view->history = history_stats(run->pipeline.history);
 	view->nr_listeners = (view->labelled ? listeners_labelled : listeners_busiest)(
 		run->pipeline.listeners, view->listeners, view->listeners_max,
 		&view->total_listeners, &view->other);
@@ -117,6 +118,28 @@ static size_t divergences(void *context, struct open_divergence *rows, size_t ma
 	struct run *run = context;
 
 	return events_list_open(run->pipeline.events, rows, max, ret_filled);
+}
+
+static int explain(void *context, const struct tuple *tuple, const struct history_limits *limits,
+		   struct history_answer *ret_answer, struct history_stats *ret_kept)
+{
+	struct run *run = context;
+	struct history_open open[2];
+	size_t nr_open = 0;
+
+	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	for (int turned = 0; turned < 2 && !tuple->is_half; turned++) {
+		struct history_open *row = &open[nr_open];
+		struct connection_report report;
+
+		row->key = tuple_key(tuple, capture_netns(run->capture), turned);
+		if (!tracker_find(run->pipeline.tracker, &row->key, &report, &row->life))
+			continue;
+		row->role = (uint8_t)report.role;
+		nr_open++;
+	}
+	*ret_kept = history_stats(run->pipeline.history);
+	return history_ask(run->pipeline.history, tuple, limits, open, nr_open, ret_answer);
 }
 
 static bool ready(void *context)
@@ -190,6 +213,7 @@ static int open_pipeline(struct run *run)
 			.divergences_rate = EVENTS_DIVERGENCES_RATE_DEFAULT,
 			.connections_rate = EVENTS_CONNECTIONS_RATE_DEFAULT,
 		},
+		.history_events = (uint32_t)settings->history_events,
 		.netns = capture_netns(run->capture),
 		.wall_offset_ns = wall_offset_ns,
 		.reasons = capture_drop_reasons(run->capture),
@@ -228,6 +252,7 @@ static int open_http(struct run *run)
 		.snapshot = snapshot,
 		.list = list,
 		.divergences = divergences,
+		.explain = explain,
 		.ready = ready,
 		.drop_reason = drop_reason,
 	};

@@ -2,6 +2,7 @@
 /* What each path answers. */
 #include "export/answers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "export/metrics.h"
 #include "export/negotiate.h"
 #include "export/page.h"
+#include "export/story.h"
 #include "util.h"
 
 #define CONTENT_PLAIN "text/plain; charset=utf-8"
@@ -25,6 +27,11 @@ enum status {
 	STATUS_UNAVAILABLE = 503,
 };
 
+/* What one answer to `explain` holds at most; the newest. */
+#define EXPLAIN_LIVES_MAX 16
+#define EXPLAIN_LISTED_MAX 256
+#define EXPLAIN_ENTRIES_MAX 4096
+
 /* ---- letters: each is freed by its release(), by whichever thread has it last ---- */
 
 struct snapshot_letter {
@@ -38,6 +45,15 @@ struct list_letter {
 	size_t cursor, max, count, total;
 	struct connection_report *reports; /* one of these two, room for max */
 	struct open_divergence *divergences;
+};
+
+struct explain_letter {
+	struct export_ops ops;
+	struct api_instant at;
+	struct tuple tuple;
+	struct history_answer answer;
+	struct history_stats kept;
+	int err;
 };
 
 struct ready_letter {
@@ -98,6 +114,28 @@ static void release_list(void *request)
 
 	free(letter->reports);
 	free(letter->divergences);
+	free(letter);
+}
+
+static void run_explain(void *request)
+{
+	struct explain_letter *letter = request;
+	const struct history_limits limits = {
+		.lives = letter->tuple.is_half ? EXPLAIN_LISTED_MAX : EXPLAIN_LIVES_MAX,
+		.entries = EXPLAIN_ENTRIES_MAX,
+	};
+
+	letter->at.mono_ns = clock_ns(CLOCK_MONOTONIC);
+	letter->at.wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->err = letter->ops.explain(letter->ops.context, &letter->tuple, &limits,
+					  &letter->answer, &letter->kept);
+}
+
+static void release_explain(void *request)
+{
+	struct explain_letter *letter = request;
+
+	history_answer_free(&letter->answer);
 	free(letter);
 }
 
@@ -318,6 +356,75 @@ static void answer_divergences(struct answers *answers, const struct question *q
 	release_list(letter);
 }
 
+static void say_unknown(const struct explain_letter *letter, struct answer *answer)
+{
+	char text[320], tuple[TUPLE_TEXT_MAX];
+
+	if (letter->kept.limit)
+		snprintf(text, sizeof(text),
+			 "nothing is known of %s: no such connection, or it is older than the %llu "
+			 "events that are kept (--history.events)",
+			 tuple_format(&letter->tuple, tuple),
+			 (unsigned long long)letter->kept.limit);
+	else
+		snprintf(text, sizeof(text), "no history is kept: --history.events is 0");
+	answer_error(answer, STATUS_NOT_FOUND, text);
+}
+
+static void answer_story(const struct explain_letter *letter, const char *format,
+			 struct answer *answer)
+{
+	const struct explanation explanation = {
+		.tuple = &letter->tuple,
+		.answer = &letter->answer,
+		.kept = letter->kept,
+		.wall_ns = letter->at.wall_ns,
+		.wall_offset_ns = letter->at.wall_ns - letter->at.mono_ns,
+	};
+
+	if (!strcmp(format, "json")) {
+		explain_json(&explanation, &answer->body);
+		return;
+	}
+	answer->content_type = CONTENT_PLAIN;
+	explain_table(&explanation, !strcmp(format, "color"), &answer->body);
+}
+
+static void answer_explain(struct answers *answers, const struct question *question,
+			   struct answer *answer)
+{
+	const char *format = question->format ? question->format : "json";
+	struct explain_letter *letter;
+	struct tuple tuple;
+
+	if (!question->tuple || tuple_parse(question->tuple, &tuple)) {
+		answer_error(answer, STATUS_BAD_REQUEST, "tuple: " TUPLE_WANTED);
+		return;
+	}
+	if (strcmp(format, "json") && strcmp(format, "table") && strcmp(format, "color")) {
+		answer_error(answer, STATUS_BAD_REQUEST, "format: json, table or color");
+		return;
+	}
+	letter = calloc(1, sizeof(*letter));
+	if (!letter) {
+		answer_error(answer, STATUS_INTERNAL, "out of memory");
+		return;
+	}
+	letter->ops = answers->ops;
+	letter->tuple = tuple;
+	if (post(answers, run_explain, letter, release_explain)) {
+		answer_busy(answers, answer);
+		return;
+	}
+	if (letter->err)
+		answer_error(answer, STATUS_INTERNAL, "out of memory");
+	else if (letter->answer.nr_lives)
+		answer_story(letter, format, answer);
+	else
+		say_unknown(letter, answer);
+	release_explain(letter);
+}
+
 /* ---- which path is what ---- */
 
 enum route_kind {
@@ -343,6 +450,7 @@ static const struct route routes[] = {
 	{ "/api/v1/connections", ROUTE_PRIVATE, answer_connections },
 	{ "/api/v1/listeners", ROUTE_PRIVATE, answer_listeners },
 	{ "/api/v1/divergences", ROUTE_PRIVATE, answer_divergences },
+	{ "/api/v1/explain", ROUTE_PRIVATE, answer_explain },
 };
 
 static const struct route *find_route(const struct answers *answers, const char *path)

@@ -23,6 +23,7 @@
 
 #include "export/mailbox.h"
 #include "export/view.h"
+#include "track/history.h"
 
 /* What the data thread can be asked. All but drop_reason are called in that thread. */
 struct export_ops {
@@ -36,6 +37,10 @@ struct export_ops {
 	/* events_list_open */
 	size_t (*divergences)(void *context, struct open_divergence *rows, size_t max,
 			      size_t *ret_filled);
+	/* history_ask, in every network namespace that is watched; 0 or -errno. */
+	int (*explain)(void *context, const struct tuple *tuple,
+		       const struct history_limits *limits, struct history_answer *ret_answer,
+		       struct history_stats *ret_kept);
 	bool (*ready)(void *context);
 	/* Name of a kernel drop reason or NULL; in any thread, from a table that never changes. */
 	const char *(*drop_reason)(void *context, uint32_t reason);
@@ -63,10 +68,11 @@ struct question {
 	const char *path;
 	const char *accept, *host;
 	const char *limit, *cursor; /* of the query */
-	bool is_unix;		    /* came by the Unix socket */
-	bool is_loopback;	    /* the peer's address is this machine's */
-	bool is_forwarded;	    /* a proxy says that it asks for somebody else */
-	uint16_t port;		    /* it came to */
+	const char *tuple, *format;
+	bool is_unix;	   /* came by the Unix socket */
+	bool is_loopback;  /* the peer's address is this machine's */
+	bool is_forwarded; /* a proxy says that it asks for somebody else */
+	uint16_t port;	   /* it came to */
 };
 
 struct answer {

@@ -162,6 +162,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 				header(connection, MHD_HTTP_HEADER_VIA);
 	question.limit = argument(connection, "limit");
 	question.cursor = argument(connection, "cursor");
+	question.tuple = argument(connection, "tuple");
+	question.format = argument(connection, "format");
 	answer_question(answers, &question, &answer);
 	if (answer.is_counted)
 		*request = &request_counted;

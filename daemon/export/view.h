@@ -14,6 +14,7 @@
 #include "export/events.h"
 #include "export/process.h"
 #include "listen/listeners.h"
+#include "track/history.h"
 #include "track/tracker.h"
 
 /* What this binary is; static strings. */
@@ -40,6 +41,7 @@ struct export_view {
 	struct capture_stats capture;
 	struct tracker_stats tracker;
 	struct events_stats events;
+	struct history_stats history;
 	bool labelled; /* asked for: those listeners that have a label, for metrics; else all */
 	struct listener_row *listeners; /* room for listeners_max */
 	size_t listeners_max, nr_listeners;

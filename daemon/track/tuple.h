@@ -19,6 +19,9 @@ struct tuple {
 
 #define TUPLE_TEXT_MAX (2 * ENDPOINT_TEXT_MAX)
 
+/* In the words of an error message. */
+#define TUPLE_WANTED "ADDR:PORT-ADDR:PORT, or ADDR:PORT for a list; [ADDR]:PORT for IPv6"
+
 /* 0, or -EINVAL: an address or port that is none, two families, text behind it. */
 int tuple_parse(const char *text, struct tuple *ret);
 
