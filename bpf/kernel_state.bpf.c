@@ -23,57 +23,7 @@
  */
 #include "emit.h"
 #include "maps.h"
-
-#include "parse.h"
-
-/* A tuple, local first, and the family to record it under. */
-struct tuple {
-	__u32 local[4], remote[4]; /* IPv4: only [0] */
-	__u16 local_port, remote_port;
-	bool ipv6;
-};
-
-/* The address of our namespace's struct net, once a socket has shown it. */
-static __u64 our_net;
-
-/* `net` of a socket the kernel vouches for. */
-static __always_inline bool net_is_ours(const struct net *net)
-{
-	if (our_net)
-		return (__u64)net == our_net;
-	if (net->ns.inum != config.netns)
-		return false;
-	our_net = (__u64)net;
-	return true;
-}
-
-/* `net` of doubtful origin: compared, never learned. */
-static __always_inline bool net_is_ours_untrusted(const struct net *net)
-{
-	if (our_net)
-		return (__u64)net == our_net;
-	return net && BPF_CORE_READ(net, ns.inum) == config.netns;
-}
-
-static __always_inline bool address_is_mapped(const __u32 address[4])
-{
-	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
-}
-
-/* Sockets of either family; IPv4 over an IPv6 socket is IPv4, as on the wire. Ports are left. */
-static __always_inline void tuple_of(const struct sock_common *sk, struct tuple *ret)
-{
-	if (BPF_CORE_READ(sk, skc_family) == AF_INET6) {
-		BPF_CORE_READ_INTO(&ret->local, sk, skc_v6_rcv_saddr.in6_u.u6_addr32);
-		BPF_CORE_READ_INTO(&ret->remote, sk, skc_v6_daddr.in6_u.u6_addr32);
-		ret->ipv6 = !address_is_mapped(ret->local) && !address_is_mapped(ret->remote);
-	}
-	if (!ret->ipv6) {
-		ret->local[0] = BPF_CORE_READ(sk, skc_rcv_saddr);
-		ret->remote[0] = BPF_CORE_READ(sk, skc_daddr);
-	}
-	ret->remote_port = bpf_ntohs(BPF_CORE_READ(sk, skc_dport));
-}
+#include "origin.h"
 
 static __always_inline __u8 state_bits(const struct tcp_sock *tp)
 {
@@ -344,56 +294,6 @@ int BPF_PROG(on_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	if (tcp_flags & (TCPF_SYN | TCPF_FIN))
 		retransmit(&sk->__sk_common, RETRANSMIT_SKB, tcp_flags);
 	return 0;
-}
-
-/*
- * The headers of an skb that the stack has in hand, by its own idea of where they are. Nothing
- * here is trusted: every read may fail, and then it is not a TCP segment. *ret has the packet's
- * source and destination.
- */
-static __always_inline bool skb_segment(const struct sk_buff *skb, struct parsed_segment *ret)
-{
-	__u16 network = BPF_CORE_READ(skb, network_header);
-	__u16 transport = BPF_CORE_READ(skb, transport_header);
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	__u8 ip[PARSE_IPV6_BYTES], tcp[PARSE_TCP_BYTES];
-	__u32 total_bytes, header_bytes;
-
-	if (transport == 0xffff || transport < network + PARSE_IPV4_BYTES)
-		return false;
-	if (bpf_probe_read_kernel(ip, sizeof(ip), head + network) ||
-	    bpf_probe_read_kernel(tcp, sizeof(tcp), head + transport))
-		return false;
-	if (ip[0] >> 4 == 4) {
-		if (ip[9] != PARSE_PROTOCOL_TCP || parse_u16(ip + 6) & 0x1fff)
-			return false;
-		total_bytes = parse_u16(ip + 2);
-		__builtin_memcpy(ret->source, ip + 12, 4);
-		__builtin_memcpy(ret->destination, ip + 16, 4);
-	} else {
-		total_bytes = parse_u16(ip + 4) + PARSE_IPV6_BYTES;
-		__builtin_memcpy(ret->source, ip + 8, 16);
-		__builtin_memcpy(ret->destination, ip + 24, 16);
-		ret->ipv6 = 1;
-	}
-	header_bytes = transport - network + (tcp[12] >> 4) * 4u;
-	ret->payload_bytes = total_bytes > header_bytes ? total_bytes - header_bytes : 0;
-	ret->source_port = parse_u16(tcp);
-	ret->destination_port = parse_u16(tcp + 2);
-	ret->seq = parse_u32(tcp + 4);
-	ret->ack = parse_u32(tcp + 8);
-	ret->tcp_flags = tcp[13];
-	return true;
-}
-
-static __always_inline void tuple_from(const struct parsed_segment *segment, bool sent,
-				       struct tuple *ret)
-{
-	__builtin_memcpy(ret->local, sent ? segment->source : segment->destination, 16);
-	__builtin_memcpy(ret->remote, sent ? segment->destination : segment->source, 16);
-	ret->local_port = sent ? segment->source_port : segment->destination_port;
-	ret->remote_port = sent ? segment->destination_port : segment->source_port;
-	ret->ipv6 = segment->ipv6;
 }
 
 static __always_inline void reset_write(__u64 cookie, __u32 reason, __u8 state, __u16 flags,

@@ -249,6 +249,22 @@ static void full_ring(void **state)
 	assert_int_equal(kept + (after.lost[RING_SEGMENT] - before.lost[RING_SEGMENT]), runs);
 }
 
+/* The program that takes what the other missed must be met, and so attached, after it. */
+static void nested_comes_second(void **state)
+{
+	struct bpf_program *program;
+	bool first_seen = false;
+
+	(void)state;
+	bpf_object__for_each_program(program, harness->skel->obj) {
+		if (program == harness->skel->progs.on_set_state)
+			first_seen = true;
+		if (program == harness->skel->progs.on_set_state_nested)
+			assert_true(first_seen);
+	}
+	assert_true(first_seen);
+}
+
 /* ---- what it costs ---------------------------------------------------------------------------- */
 
 /* Nanoseconds a run, the least of five; reported, not judged: the machine is shared. */
@@ -310,7 +326,7 @@ static void verified_instructions(void **state)
 	}
 }
 
-/* ---- -------------------------------------------------------------------------------------- --- */
+/* ---- the programs, loaded --------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -346,6 +362,7 @@ int main(void)
 		cmocka_unit_test(tc_egress_ip),
 		cmocka_unit_test(transit),
 		cmocka_unit_test(full_ring),
+		cmocka_unit_test(nested_comes_second),
 		cmocka_unit_test(costs),
 	};
 

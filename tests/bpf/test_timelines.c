@@ -5,6 +5,7 @@
  * segments taken in by XDP and by tc.
  */
 #include "bpf/harness.h"
+#include "bpf/record_text.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #define TCX_INGRESS 46
 #define TCX_EGRESS 47
 #define PATIENCE_MS 5000
-#define LINE_MAX_BYTES 96
 #define PORT 7001
 
 /* A is watched, B is its peer. One thread owns both ends' sockets. */
@@ -132,110 +132,7 @@ static void reset(int *fd)
 	shut(fd);
 }
 
-/* ---- records as text ------------------------------------------------------------------------- */
-
-static const char *state_name(uint8_t state)
-{
-	static const char *const names[KS_NR] = { [KS_NONE] = "none",
-#define X(name, number) [KS_##name] = #name,
-						  KERNEL_STATES(X)
-#undef X
-	};
-
-	return state < KS_NR ? names[state] : "?";
-}
-
-static const char *flags_name(uint8_t flags)
-{
-	switch (flags & (TCPF_SYN | TCPF_FIN | TCPF_RST | TCPF_ACK)) {
-	case TCPF_SYN:
-		return "SYN";
-	case TCPF_SYN | TCPF_ACK:
-		return "SYN+ACK";
-	case TCPF_ACK:
-		return "ACK";
-	case TCPF_FIN | TCPF_ACK:
-		return "FIN+ACK";
-	case TCPF_RST:
-		return "RST";
-	case TCPF_RST | TCPF_ACK:
-		return "RST+ACK";
-	}
-	return "?";
-}
-
-static void segment_text(const struct rec_segment *segment, char *text)
-{
-	const struct rec_snapshot *snap = &segment->snapshot;
-
-	snprintf(text, LINE_MAX_BYTES, "%s %s %s%s%s%s%s",
-		 segment->hdr.flags & REC_F_SENT ? "out" : "in", flags_name(segment->tcp_flags),
-		 state_name(snap->state), snap->substate ? "/" : "",
-		 snap->substate ? state_name(snap->substate) : "",
-		 snap->bits & SNAP_QUEUES ? " queues" : "", snap->bits & SNAP_DONE ? " done" : "");
-}
-
-static void record_text(const struct harness_record *record, char *text)
-{
-	switch (record->hdr.type) {
-	case REC_SEGMENT:
-		segment_text(&record->segment, text);
-		break;
-	case REC_STATE:
-		snprintf(text, LINE_MAX_BYTES, "%s>%s%s%s", state_name(record->state.old_state),
-			 state_name(record->state.new_state),
-			 record->state.bits & STATE_DONE ? " done" : "",
-			 record->state.bits & STATE_NO_TUPLE ? " no-tuple" : "");
-		if (record->state.sk_err)
-			snprintf(text + strlen(text), 16, " err %u", record->state.sk_err);
-		break;
-	case REC_LISTEN:
-		snprintf(text, LINE_MAX_BYTES, "listen %u limit %u", record->listen.local_port,
-			 record->listen.accept_limit);
-		break;
-	case REC_RESET:
-		snprintf(text, LINE_MAX_BYTES, "reset %s %s",
-			 record->hdr.flags & REC_F_SENT ? "sent" : "received",
-			 state_name(record->reset.state));
-		break;
-	case REC_DROP:
-		snprintf(text, LINE_MAX_BYTES, "drop %s%s",
-			 record->hdr.flags & REC_F_SENT ? "out " : "",
-			 flags_name(record->drop.tcp_flags));
-		break;
-	case REC_RETRANSMIT:
-		snprintf(text, LINE_MAX_BYTES, "retransmit %s",
-			 flags_name(record->retransmit.tcp_flags));
-		break;
-	default:
-		snprintf(text, LINE_MAX_BYTES, "type %u", record->hdr.type);
-	}
-}
-
-/* With what explains a missing one: a full ring, or a program that interrupted itself. */
-static void print_records(void)
-{
-	struct total_counters totals = harness_totals(world.harness);
-	char text[LINE_MAX_BYTES];
-	struct bpf_program *program;
-
-	for (size_t i = 0; i < world.harness->count; i++) {
-		record_text(&world.harness->records[i], text);
-		print_error("  %zu: %s\n", i, text);
-	}
-	print_error("  lost: %llu segment, %llu kernel\n", totals.lost[RING_SEGMENT],
-		    totals.lost[RING_KERNEL]);
-	bpf_object__for_each_program(program, world.harness->skel->obj) {
-		struct bpf_prog_info info = {};
-		__u32 size = sizeof(info);
-
-		if (bpf_program__fd(program) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) &&
-		    info.recursion_misses)
-			print_error("  %s: %llu runs missed\n", bpf_program__name(program),
-				    info.recursion_misses);
-	}
-}
+/* ---- waiting -------------------------------------------------------------------------------------- */
 
 static long now_ms(void)
 {
@@ -255,7 +152,7 @@ static void wait_records(size_t count)
 		if (world.harness->count >= count)
 			return;
 		if (now_ms() > deadline) {
-			print_records();
+			print_records(world.harness);
 			fail_msg("%zu records, waited for %zu", world.harness->count, count);
 		}
 		poll(NULL, 0, 1);
@@ -273,29 +170,6 @@ static void check_address(const uint8_t *bytes, char end)
 		assert_memory_equal(bytes, &((struct sockaddr_in *)&at)->sin_addr, 4);
 	else
 		assert_memory_equal(bytes, &((struct sockaddr_in6 *)&at)->sin6_addr, 16);
-}
-
-/* Where a type's ports and addresses lie. */
-static const uint8_t *record_tail(const struct harness_record *record, size_t *ret_fixed,
-				  uint16_t *ret_local, uint16_t *ret_remote)
-{
-#define CASE(type, name, local, remote)                                                            \
-	case type:                                                                                 \
-		*ret_fixed = sizeof(record->name);                                                 \
-		*ret_local = record->name.local;                                                   \
-		*ret_remote = remote;                                                              \
-		return record->name.addresses
-	switch (record->hdr.type) {
-		CASE(REC_SEGMENT, segment, local_port, record->segment.remote_port);
-		CASE(REC_DROP, drop, local_port, record->drop.remote_port);
-		CASE(REC_RETRANSMIT, retransmit, local_port, record->retransmit.remote_port);
-		CASE(REC_RESET, reset, local_port, record->reset.remote_port);
-		CASE(REC_STATE, state, local_port, record->state.remote_port);
-		CASE(REC_LISTEN, listen, local_port, 0);
-	}
-#undef CASE
-	fail_msg("record of type %u", record->hdr.type);
-	return NULL;
 }
 
 /* Size, namespace, and the one tuple of the scenario, A's end first. */
@@ -374,7 +248,7 @@ static void expect(bool client, const char *const *lines)
 		record_text(&world.harness->records[i], text);
 		if (i < count && !strcmp(text, lines[i]))
 			continue;
-		print_records();
+		print_records(world.harness);
 		fail_msg("record %zu is \"%s\", not \"%s\"", i, text, i < count ? lines[i] : "-");
 	}
 	other = other_port();
