@@ -2,166 +2,57 @@
 /*
  * DOC: `tcpwitness replay FILE`
  *
- * A capture is replay_capture.c's. Else: runs a raw record log through the same decode -> track -> compare as the daemon and prints the
- * event lines it would have written. Nothing here asks the clock or the kernel: time comes from
- * the log's REC_TICKs, and a fresh look at a socket is answered by the REC_LOOK that follows the
- * record which made the tracker ask. Where the next record is none, the look had failed when the
- * log was written, and fails again. So two replays print the same bytes.
+ * A raw record log goes through the same decode -> track -> compare as in the daemon (replay_log.c),
+ * and the event lines are printed that it would have written. A capture goes the same way as far
+ * as the wire alone can (replay_capture.c). Both are told apart by their first byte.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "capture/decode.h"
 #include "capture/recordlog.h"
 #include "cli/cli.h"
 #include "cli/replay_capture.h"
+#include "cli/replay_log.h"
 #include "export/events.h"
 #include "log.h"
 #include "settings.h"
-#include "track/tracker.h"
 #include "util.h"
 
-/* A record of our own: the reader's is gone when the next is read. */
-struct slot {
-	bool full;
-	size_t size;
-	_Alignas(8) uint8_t bytes[RECORDLOG_RECORD_MAX];
-};
-
-struct replay {
-	struct recordlog_reader *reader;
-	const struct recordlog_info *info;
-	struct tracker *tracker;
+/* Where the lines of a log go. */
+struct printer {
 	bool connections;
-	struct slot current, ahead;
-	int err; /* of reading or writing */
-	uint64_t records, rejected;
 	struct text line;
 };
 
-/* Makes `ahead` full unless the log is at its end. */
-static void read_ahead(struct replay *replay)
+static int print_event(void *context, const struct track_event *event, uint64_t wall_offset_ns)
 {
-	const void *bytes;
-	uint32_t ring;
-	size_t size;
-	int more;
+	struct printer *printer = context;
+	int err = 0;
 
-	if (replay->ahead.full || replay->err)
-		return;
-	more = recordlog_next(replay->reader, &bytes, &size, &ring);
-	if (more < 0)
-		replay->err = more;
-	if (more <= 0)
-		return;
-	memcpy(replay->ahead.bytes, bytes, size);
-	replay->ahead.size = size;
-	replay->ahead.full = true;
+	if (event->type == TRACK_CONNECTION && !printer->connections)
+		return 0;
+	events_render(event, wall_offset_ns, &printer->line);
+	if (printer->line.failed)
+		err = -ENOMEM;
+	else if (fwrite(printer->line.data, 1, printer->line.length, stdout) !=
+		 printer->line.length)
+		err = -errno;
+	text_consume(&printer->line, printer->line.length);
+	return err;
 }
 
-static int answer_look(void *context, const struct conn_key *key, struct rec_socket *ret)
+static int print_log(FILE *file, const char *path, const struct settings *settings,
+		     bool connections)
 {
-	struct replay *replay = context;
-	struct observation answer;
-	enum reject_reason reason;
+	struct printer printer = { .connections = connections };
+	const struct replay_listener listener = { .context = &printer, .event = print_event };
+	struct replay_end end;
+	int err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener, &end);
 
-	read_ahead(replay);
-	if (!replay->ahead.full ||
-	    decode(replay->ahead.bytes, replay->ahead.size, &answer, &reason) ||
-	    answer.type != REC_LOOK || memcmp(&answer.key, key, sizeof(*key)))
-		return -EIO;
-	*ret = *answer.socket;
-	replay->ahead.full = false;
-	replay->records++;
-	return 0;
-}
-
-static void print_event(void *context, const struct track_event *event)
-{
-	struct replay *replay = context;
-
-	if (event->type == TRACK_CONNECTION && !replay->connections)
-		return;
-	events_render(event, (uint64_t)replay->info->realtime_offset_ns, &replay->line);
-	if (replay->line.failed)
-		replay->err = -ENOMEM;
-	else if (fwrite(replay->line.data, 1, replay->line.length, stdout) != replay->line.length)
-		replay->err = -errno;
-	text_consume(&replay->line, replay->line.length);
-}
-
-static const char *name_reason(void *context, uint32_t reason)
-{
-	const struct replay *replay = context;
-
-	return drop_reason_name(&replay->info->reasons, reason);
-}
-
-static void take_current(struct replay *replay)
-{
-	struct observation observation;
-	enum reject_reason reason;
-
-	replay->records++;
-	if (decode(replay->current.bytes, replay->current.size, &observation, &reason))
-		replay->rejected++;
-	else
-		tracker_observe(replay->tracker, &observation);
-}
-
-static int replay_all(struct replay *replay)
-{
-	for (;;) {
-		read_ahead(replay);
-		if (replay->err || !replay->ahead.full)
-			break;
-		replay->current = replay->ahead;
-		replay->ahead.full = false;
-		take_current(replay);
-	}
-	if (!replay->err && fflush(stdout))
-		replay->err = -errno;
-	return replay->err;
-}
-
-static int replay_log(FILE *file, const char *path, const struct settings *settings,
-		      bool connections)
-{
-	struct replay replay = { .connections = connections };
-	struct tracker_settings tracking = {
-		.flows_max = (uint32_t)settings->flows_max,
-		.settle_ns = settings->settle_ms * NS_PER_MS,
-		.time_wait_ns = REFERENCE_2MSL_NS,
-	};
-	const struct tracker_ops ops = {
-		.context = &replay,
-		.look = answer_look,
-		.event = print_event,
-		.drop_reason = name_reason,
-	};
-	int err;
-
-	err = recordlog_open_stream(file, path, &replay.reader);
-	if (err)
-		return err;
-	replay.info = recordlog_info(replay.reader);
-	/* as `run` seeds it: a full table then gives up the same connections */
-	tracking.hash_seed = (uint64_t)replay.info->realtime_offset_ns;
-	replay.tracker = tracker_new(&tracking, &ops);
-	if (!replay.tracker) {
-		err = log_err_ret(-errno, "no room for %u connections", tracking.flows_max);
-		goto out;
-	}
-	err = replay_all(&replay);
-	if (err && err != -EBADMSG) /* which the reader logged */
-		log_err_ret(err, "replay of %s", path);
-	log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
-		 (unsigned long long)replay.rejected);
-out:
-	tracker_free(replay.tracker);
-	recordlog_free(replay.reader);
-	text_free(&replay.line);
+	text_free(&printer.line);
+	if (fflush(stdout) && !err)
+		err = log_err_ret(-errno, "replay of %s", path);
 	return err;
 }
 
@@ -222,7 +113,7 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 		fclose(file);
 		return cli_usage_error("--local is for captures; a record log knows");
 	}
-	return replay_log(file, path, settings, connections) ? CLI_FAILED : CLI_OK;
+	return print_log(file, path, settings, connections) ? CLI_FAILED : CLI_OK;
 }
 
 int cli_replay(int argc, char **argv)

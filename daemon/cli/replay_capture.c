@@ -61,6 +61,13 @@ static bool is_local(void *context, const uint8_t address[16])
 	return false;
 }
 
+static void pass_entry(void *context, const struct conn_key *key, const struct track_entry *entry)
+{
+	const struct capture_replay *replay = context;
+
+	replay->options->told(replay->options->told_context, key, entry);
+}
+
 static void keep_ended(void *context, const struct track_event *event)
 {
 	struct capture_replay *replay = context;
@@ -227,7 +234,8 @@ int replay_capture(FILE *file, const char *name, const struct capture_options *o
 	};
 	const struct tracker_ops ops = {
 		.context = &replay,
-		.event = keep_ended,
+		.event = options->told ? NULL : keep_ended,
+		.told = options->told ? pass_entry : NULL,
 		.is_local = options->nr_local ? is_local : NULL,
 	};
 	int err;
@@ -243,7 +251,8 @@ int replay_capture(FILE *file, const char *name, const struct capture_options *o
 	err = read_all(&replay);
 	if (replay.err)
 		log_err_ret(replay.err, "replay of %s", name);
-	sum_up(&replay);
+	if (!options->told)
+		sum_up(&replay);
 out:
 	tracker_free(replay.tracker);
 	pcapfile_free(replay.pcap);

@@ -8,12 +8,16 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "track/tracker.h"
 
 struct capture_options {
 	bool json;	    /* lines of the event log: events.h */
 	uint32_t flows_max; /* connections at a time */
 	size_t nr_local;
 	uint8_t local[CLI_REPEATS_MAX][16]; /* IPv4 as v4-mapped */
+	/* As tracker_ops has it; with it nothing is printed. NULL: lines are. */
+	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
+	void *told_context;
 };
 
 #define REPLAY_CAPTURE_LINE "LOCAL > REMOTE ENDED SECONDS LOCAL_PATH REMOTE_PATH REMARKS"

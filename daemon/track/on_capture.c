@@ -206,6 +206,7 @@ static uint64_t end_with_capture(struct tracker *tracker, struct conn *conn, uin
 	}
 	dialogue_expire(&conn->talk, &steps);
 	tracker_take_steps(tracker, conn, &steps, end_ns);
+	tracker_tell(tracker, conn, ENTRY_TIMER, end_ns);
 	return end_ns;
 }
 

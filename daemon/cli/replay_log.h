@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A raw record log through decode -> track -> compare again, for whoever listens. */
+#ifndef TCPWITNESS_REPLAY_LOG_H
+#define TCPWITNESS_REPLAY_LOG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "track/tracker.h"
+
+struct replay_listener {
+	void *context;
+	/* As tracker_ops has them; NULL: not wanted. Wall clock: CLOCK_MONOTONIC + wall_offset_ns.
+	 * event: 0, or -errno to stop. */
+	int (*event)(void *context, const struct track_event *event, uint64_t wall_offset_ns);
+	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
+};
+
+/* Both clocks at the last record. */
+struct replay_end {
+	uint64_t mono_ns, wall_offset_ns;
+};
+
+/*
+ * flows_max and settle_ms: as they were when the log was recorded. Owns `file`. 0, or -errno
+ * after one logged line; what came before the error was told nevertheless.
+ */
+int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle_ms,
+	       const struct replay_listener *listener, struct replay_end *ret_end);
+
+#endif
