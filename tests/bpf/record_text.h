@@ -9,13 +9,16 @@
 
 static inline const char *state_name(uint8_t state)
 {
-	static const char *const names[KS_NR] = { [KS_NONE] = "none",
-#define X(name, number) [KS_##name] = #name,
-						  KERNEL_STATES(X)
+	switch (state) {
+	case KS_NONE:
+		return "none";
+#define X(name, number)                                                                            \
+	case KS_##name:                                                                            \
+		return #name;
+		KERNEL_STATES(X)
 #undef X
-	};
-
-	return state < KS_NR ? names[state] : "?";
+	}
+	return "?";
 }
 
 static inline const char *flags_name(uint8_t flags)
@@ -112,7 +115,7 @@ static inline void print_records(const struct harness *harness)
 
 /* Where a type's ports and addresses lie. */
 static inline const uint8_t *record_tail(const struct harness_record *record, size_t *ret_fixed,
-				  uint16_t *ret_local, uint16_t *ret_remote)
+					 uint16_t *ret_local, uint16_t *ret_remote)
 {
 #define CASE(type, name, local, remote)                                                            \
 	case type:                                                                                 \
