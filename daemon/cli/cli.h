@@ -19,6 +19,7 @@ struct cli_command {
 
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_fsm(int argc, char **argv);

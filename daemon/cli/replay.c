@@ -47,33 +47,14 @@ static int print_log(FILE *file, const char *path, const struct settings *settin
 {
 	struct printer printer = { .connections = connections };
 	const struct replay_listener listener = { .context = &printer, .event = print_event };
-	struct replay_end end;
-	int err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener, &end);
+	uint64_t wall_offset_ns;
+	int err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener,
+			     &wall_offset_ns);
 
 	text_free(&printer.line);
 	if (fflush(stdout) && !err)
 		err = log_err_ret(-errno, "replay of %s", path);
 	return err;
-}
-
-/* The flags that `run` has too are checked by its table. */
-static int check_flags(const char *flows_max, const char *settle, struct settings *ret)
-{
-	char name[] = "replay", flows[64], settling[64], why[SETTINGS_WHY_BYTES];
-	char *args[4] = { name };
-	int count = 1;
-
-	if (flows_max) {
-		snprintf(flows, sizeof(flows), "--flows.max=%s", flows_max);
-		args[count++] = flows;
-	}
-	if (settle) {
-		snprintf(settling, sizeof(settling), "--settle=%s", settle);
-		args[count++] = settling;
-	}
-	if (settings_parse(count, args, ret, why) != SETTINGS_OK)
-		return cli_usage_error("%s", why);
-	return CLI_OK;
 }
 
 /* "-" is standard input. NULL after one logged line. */
@@ -149,7 +130,7 @@ int cli_replay(int argc, char **argv)
 	case CLI_PARSED:
 		break;
 	}
-	if (check_flags(flows_max, settle, &settings))
+	if (replay_flags("replay", flows_max, settle, &settings))
 		return CLI_USAGE;
 	options.json = json;
 	options.flows_max = (uint32_t)settings.flows_max;

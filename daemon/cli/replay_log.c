@@ -14,8 +14,8 @@
 
 #include "capture/decode.h"
 #include "capture/recordlog.h"
+#include "cli/cli.h"
 #include "log.h"
-#include "settings.h"
 #include "util.h"
 
 /* A record of our own: the reader's is gone when the next is read. */
@@ -32,7 +32,6 @@ struct replay {
 	const struct replay_listener *listener;
 	struct slot current, ahead;
 	int err; /* of reading, or the listener's */
-	uint64_t now_ns;
 	uint64_t records, rejected;
 };
 
@@ -107,7 +106,6 @@ static void take_current(struct replay *replay)
 		replay->rejected++;
 		return;
 	}
-	replay->now_ns = observation.ts_ns;
 	tracker_observe(replay->tracker, &observation);
 }
 
@@ -125,7 +123,7 @@ static int replay_all(struct replay *replay)
 }
 
 int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle_ms,
-	       const struct replay_listener *listener, struct replay_end *ret_end)
+	       const struct replay_listener *listener, uint64_t *ret_wall_offset_ns)
 {
 	struct replay replay = { .listener = listener };
 	struct tracker_settings tracking = {
@@ -158,9 +156,30 @@ int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle
 		log_err_ret(err, "replay of %s", path);
 	log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
 		 (unsigned long long)replay.rejected);
-	*ret_end = (struct replay_end){ replay.now_ns, (uint64_t)replay.info->realtime_offset_ns };
+	*ret_wall_offset_ns = (uint64_t)replay.info->realtime_offset_ns;
 out:
 	tracker_free(replay.tracker);
 	recordlog_free(replay.reader);
 	return err;
+}
+
+int replay_flags(const char *command, const char *flows_max, const char *settle,
+		 struct settings *ret)
+{
+	char name[16], flows[64], settling[64], why[SETTINGS_WHY_BYTES];
+	char *args[4] = { name };
+	int count = 1;
+
+	snprintf(name, sizeof(name), "%s", command);
+	if (flows_max) {
+		snprintf(flows, sizeof(flows), "--flows.max=%s", flows_max);
+		args[count++] = flows;
+	}
+	if (settle) {
+		snprintf(settling, sizeof(settling), "--settle=%s", settle);
+		args[count++] = settling;
+	}
+	if (settings_parse(count, args, ret, why) != SETTINGS_OK)
+		return cli_usage_error("%s", why);
+	return CLI_OK;
 }

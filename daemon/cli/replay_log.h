@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "settings.h"
 #include "track/tracker.h"
 
 struct replay_listener {
@@ -16,16 +17,16 @@ struct replay_listener {
 	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
 };
 
-/* Both clocks at the last record. */
-struct replay_end {
-	uint64_t mono_ns, wall_offset_ns;
-};
-
 /*
  * flows_max and settle_ms: as they were when the log was recorded. Owns `file`. 0, or -errno
  * after one logged line; what came before the error was told nevertheless.
  */
 int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle_ms,
-	       const struct replay_listener *listener, struct replay_end *ret_end);
+	       const struct replay_listener *listener, uint64_t *ret_wall_offset_ns);
+
+/* The flags that replaying commands share with `run` are checked by its table; NULL: the default.
+ * CLI_OK, or CLI_USAGE after one line on stderr. */
+int replay_flags(const char *command, const char *flows_max, const char *settle,
+		 struct settings *ret);
 
 #endif
