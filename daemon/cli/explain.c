@@ -125,7 +125,9 @@ static int explain_file(struct explain *explain, const char *path, bool is_captu
 		err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener,
 				 &wall_offset_ns);
 	/* What came before a damage is told nevertheless. */
-	code = answer_from(explain, path, wall_offset_ns);
+	code = err && !history_stats(explain->history).entries ?
+		       CLI_FAILED :
+		       answer_from(explain, path, wall_offset_ns);
 	history_free(explain->history);
 	return err ? CLI_FAILED : code;
 }

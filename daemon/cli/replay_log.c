@@ -154,8 +154,9 @@ int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle
 	err = replay_all(&replay);
 	if (err && err != -EBADMSG) /* which the reader logged */
 		log_err_ret(err, "replay of %s", path);
-	log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
-		 (unsigned long long)replay.rejected);
+	if (listener->event)
+		log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
+			 (unsigned long long)replay.rejected);
 	*ret_wall_offset_ns = (uint64_t)replay.info->realtime_offset_ns;
 out:
 	tracker_free(replay.tracker);

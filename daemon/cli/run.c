@@ -121,7 +121,8 @@ static size_t divergences(void *context, struct open_divergence *rows, size_t ma
 }
 
 static int explain(void *context, const struct tuple *tuple, const struct history_limits *limits,
-		   struct history_answer *ret_answer, struct history_stats *ret_kept)
+		   struct history_answer *ret_answer, struct history_stats *ret_kept,
+		   uint64_t *ret_wall_offset_ns)
 {
 	struct run *run = context;
 	struct history_open open[2];
@@ -139,6 +140,7 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 		nr_open++;
 	}
 	*ret_kept = history_stats(run->pipeline.history);
+	*ret_wall_offset_ns = run->pipeline.settings.wall_offset_ns;
 	return history_ask(run->pipeline.history, tuple, limits, open, nr_open, ret_answer);
 }
 

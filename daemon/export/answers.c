@@ -49,7 +49,7 @@ struct list_letter {
 
 struct explain_letter {
 	struct export_ops ops;
-	struct api_instant at;
+	uint64_t wall_ns, wall_offset_ns;
 	struct tuple tuple;
 	struct history_answer answer;
 	struct history_stats kept;
@@ -125,10 +125,9 @@ static void run_explain(void *request)
 		.entries = EXPLAIN_ENTRIES_MAX,
 	};
 
-	letter->at.mono_ns = clock_ns(CLOCK_MONOTONIC);
-	letter->at.wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->wall_ns = clock_ns(CLOCK_REALTIME);
 	letter->err = letter->ops.explain(letter->ops.context, &letter->tuple, &limits,
-					  &letter->answer, &letter->kept);
+					  &letter->answer, &letter->kept, &letter->wall_offset_ns);
 }
 
 static void release_explain(void *request)
@@ -356,7 +355,7 @@ static void answer_divergences(struct answers *answers, const struct question *q
 	release_list(letter);
 }
 
-static void say_unknown(const struct explain_letter *letter, struct answer *answer)
+static void say_unknown(const struct explain_letter *letter, bool as_json, struct answer *answer)
 {
 	char text[320], tuple[TUPLE_TEXT_MAX];
 
@@ -368,7 +367,10 @@ static void say_unknown(const struct explain_letter *letter, struct answer *answ
 			 (unsigned long long)letter->kept.limit);
 	else
 		snprintf(text, sizeof(text), "no history is kept: --history.events is 0");
-	answer_error(answer, STATUS_NOT_FOUND, text);
+	if (as_json)
+		answer_error(answer, STATUS_NOT_FOUND, text);
+	else
+		answer_text(answer, STATUS_NOT_FOUND, text);
 }
 
 static void answer_story(const struct explain_letter *letter, const char *format,
@@ -378,8 +380,8 @@ static void answer_story(const struct explain_letter *letter, const char *format
 		.tuple = &letter->tuple,
 		.answer = &letter->answer,
 		.kept = letter->kept,
-		.wall_ns = letter->at.wall_ns,
-		.wall_offset_ns = letter->at.wall_ns - letter->at.mono_ns,
+		.wall_ns = letter->wall_ns,
+		.wall_offset_ns = letter->wall_offset_ns,
 	};
 
 	if (!strcmp(format, "json")) {
@@ -421,7 +423,7 @@ static void answer_explain(struct answers *answers, const struct question *quest
 	else if (letter->answer.nr_lives)
 		answer_story(letter, format, answer);
 	else
-		say_unknown(letter, answer);
+		say_unknown(letter, !strcmp(format, "json"), answer);
 	release_explain(letter);
 }
 

@@ -37,10 +37,10 @@ struct export_ops {
 	/* events_list_open */
 	size_t (*divergences)(void *context, struct open_divergence *rows, size_t max,
 			      size_t *ret_filled);
-	/* history_ask, in every network namespace that is watched; 0 or -errno. */
+	/* history_ask, and the wall clock's offset from the entries'. 0 or -ENOMEM. */
 	int (*explain)(void *context, const struct tuple *tuple,
 		       const struct history_limits *limits, struct history_answer *ret_answer,
-		       struct history_stats *ret_kept);
+		       struct history_stats *ret_kept, uint64_t *ret_wall_offset_ns);
 	bool (*ready)(void *context);
 	/* Name of a kernel drop reason or NULL; in any thread, from a table that never changes. */
 	const char *(*drop_reason)(void *context, uint32_t reason);

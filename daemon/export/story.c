@@ -40,6 +40,7 @@ struct table {
 	const struct track_entry *entries;
 	bool local_left;
 	bool roles_known;
+	const char *first[2]; /* states of local and remote before the first segment */
 	struct story_thread thread;
 	size_t pending; /* spaces owed: none is written at the end of a line */
 };
@@ -190,13 +191,11 @@ static void put_segment(const struct table *table, const struct track_entry *ent
 
 static void put_change(const struct track_entry *entry, struct row *row)
 {
-	char text[80], error[16];
+	char text[80];
 
-	snprintf(text, sizeof(text), "%s: %s to %s%s%s",
+	snprintf(text, sizeof(text), "%s: %s to %s",
 		 entry->kind == ENTRY_KERNEL ? "kernel" : "seen",
-		 kernel_state_name(entry->change.from), kernel_state_name(entry->change.to),
-		 entry->change.error ? ", " : "",
-		 entry->change.error ? story_error(entry->change.error, error) : "");
+		 kernel_state_name(entry->change.from), kernel_state_name(entry->change.to));
 	centre(row, text);
 	row->middle_style = CYAN;
 }
@@ -263,10 +262,11 @@ static const char *kernel_cell(const struct track_entry *entry)
 	return kernel_state_name(entry->kernel_state);
 }
 
-static const char *state_cell(const struct track_entry *entry, bool local)
+static const char *state_cell(const struct table *table, const struct track_entry *entry,
+			      bool local)
 {
 	if (!(entry->flags & ENTRY_WIRE))
-		return "?";
+		return table->first[!local];
 	return fsm_state_name((enum fsm_state)(local ? entry->local_state : entry->remote_state));
 }
 
@@ -277,20 +277,32 @@ static enum style changed(const char *before, const char *now)
 
 /* ---- the lines ---- */
 
-/* Where both ends stood before the first segment, if that is where the story begins. */
-static void put_beginning(struct table *table, const struct track_entry *first)
+/* Where both ends stood before the first segment, if that is where the wire's story begins. */
+static void find_beginning(struct table *table)
 {
-	const struct track_step *remote = first->nr_remote ? &first->steps[first->nr_local] : NULL;
-	enum fsm_state local =
-		(enum fsm_state)(first->nr_local ? first->steps[0].from : first->local_state);
-	enum fsm_state far = (enum fsm_state)(remote ? remote->from : first->remote_state);
-	struct row row = { .kernel = "", .remark = "" };
+	const struct track_entry *first = table->entries;
 
-	if (first->kind != ENTRY_SEGMENT || !(first->segment.tcp_flags & TCPF_SYN))
+	table->first[0] = table->first[1] = "?";
+	for (size_t i = 0; i < table->life->count && !(first->flags & ENTRY_WIRE); i++)
+		first++;
+	if (!table->life->has_begin || first == table->entries + table->life->count ||
+	    first->kind != ENTRY_SEGMENT || !(first->segment.tcp_flags & TCPF_SYN))
 		return;
-	row.left = fsm_state_name(table->local_left ? local : far);
-	row.right = fsm_state_name(table->local_left ? far : local);
-	put_row(table, &row);
+	table->first[0] = fsm_state_name(
+		(enum fsm_state)(first->nr_local ? first->steps[0].from : first->local_state));
+	table->first[1] = fsm_state_name((enum fsm_state)(
+		first->nr_remote ? first->steps[first->nr_local].from : first->remote_state));
+}
+
+static void put_beginning(struct table *table)
+{
+	struct row row = { .left = table->first[!table->local_left],
+			   .right = table->first[table->local_left],
+			   .kernel = "",
+			   .remark = "" };
+
+	if (row.left[0] != '?')
+		put_row(table, &row);
 }
 
 static void put_entry(struct table *table, const struct track_entry *entry,
@@ -300,12 +312,12 @@ static void put_entry(struct table *table, const struct track_entry *entry,
 	char remark[STORY_REMARK_MAX];
 
 	put_time(table, entry, &row);
-	row.left = state_cell(entry, table->local_left);
-	row.right = state_cell(entry, !table->local_left);
+	row.left = state_cell(table, entry, table->local_left);
+	row.right = state_cell(table, entry, !table->local_left);
 	row.kernel = kernel_cell(entry);
 	if (before) {
-		row.left_style = changed(state_cell(before, table->local_left), row.left);
-		row.right_style = changed(state_cell(before, !table->local_left), row.right);
+		row.left_style = changed(state_cell(table, before, table->local_left), row.left);
+		row.right_style = changed(state_cell(table, before, !table->local_left), row.right);
 		row.kernel_style = changed(kernel_cell(before), row.kernel);
 	}
 	put_middle(table, entry, &row);
@@ -353,8 +365,8 @@ static void put_run(struct table *table, size_t from, size_t count)
 	}
 	snprintf(text, sizeof(text), "... %zu ordinary segments ...", count);
 	centre(&row, text);
-	snprintf(remark, sizeof(remark), "%llu octets ->, %llu octets <-",
-		 (unsigned long long)octets[1], (unsigned long long)octets[0]);
+	snprintf(remark, sizeof(remark), "-> %llu, <- %llu octets", (unsigned long long)octets[1],
+		 (unsigned long long)octets[0]);
 	row.remark = remark;
 	put_row(table, &row);
 }
@@ -404,18 +416,16 @@ static void put_life(const struct explanation *explanation, const struct history
 		.local_left = life->role != ROLE_SERVER,
 		.roles_known = life->role != ROLE_UNKNOWN,
 	};
-	bool begun = !life->has_begin;
 
 	story_begin(&table.thread, table.entries, life->count);
+	find_beginning(&table);
 	put_heading(&table, explanation->wall_offset_ns);
+	put_beginning(&table);
 	for (size_t i = 0; i < life->count; i++) {
 		size_t run = i ? run_length(&table, i) : 0;
 
 		if (table.entries[i].kind == ENTRY_BEGAN)
 			continue;
-		if (!begun)
-			put_beginning(&table, &table.entries[i]);
-		begun = true;
 		put_entry(&table, &table.entries[i], i ? &table.entries[i - 1] : NULL);
 		if (run >= RUN_MIN) {
 			put_run(&table, i + 1, run - 2);

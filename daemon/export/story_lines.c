@@ -123,6 +123,8 @@ static void add_rules(struct story_thread *thread, const struct track_entry *ent
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
 			 char buffer[STORY_REMARK_MAX])
 {
+	char error[16];
+
 	buffer[0] = '\0';
 	switch (entry->kind) {
 	case ENTRY_BEGAN:
@@ -135,6 +137,11 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 		break;
 	case ENTRY_DROP:
 		add(buffer, "%s", entry->drop.reason ? entry->drop.reason : "reason unknown");
+		break;
+	case ENTRY_KERNEL:
+		if (entry->change.error)
+			add(buffer, "%s", story_error(entry->change.error, error));
+		add_rules(thread, entry, buffer);
 		break;
 	case ENTRY_GAVE_UP:
 		add(buffer, "the kernel's state is taken");
