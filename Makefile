@@ -62,6 +62,10 @@ NET_TOOLS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/net/*.c))
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
 BENCHES := $(filter $(O)/tests/bench/bench_%,$(BENCH_PROGRAMS)) \
 	$(sort $(wildcard tests/bench/*.sh tests/bench/*.py))
+# tests/unit/*.c that are not tests are what tests and fuzz targets share
+TEST_OBJECTS := $(patsubst tests/%.c,$(O)/tests/%.o,\
+	$(sort $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))))
+TEST_LIBRARY := $(O)/tests/libshared.a
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
 FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
@@ -141,21 +145,36 @@ run: deps-build ## build and run the daemon; ARGS='--log.level=debug …' are it
 # unit and BPF tests are cmocka programs; programs beside the network tests and the benchmarks are not
 $(UNIT_TESTS) $(BPF_TESTS): TEST_LIBS := -lcmocka
 
-$(O)/tests/%: tests/%.c $(LIBRARY)
+# its functions step through mutants of the table (tests/unit/test_mutants.c)
+$(O)/tests/unit/test_mutants: TEST_LIBS += -Wl,--wrap=fsm_step
+
+$(TEST_OBJECTS): $(O)/tests/%.o: tests/%.c
+	$(say) CC $<
+	mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests -c $< -o $@
+
+$(TEST_LIBRARY): $(TEST_OBJECTS)
+	$(say) AR $@
+	rm -f $@.new
+	ar rcs $@.new $^
+	mv $@.new $@
+
+$(O)/tests/%: tests/%.c $(TEST_LIBRARY) $(LIBRARY)
 	$(say) TEST $<
 	mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests $< $(LIBRARY) $(TEST_LIBS) $(LIBS) -o $@
+	$(CC) $(ALL_CFLAGS) -Itests $< $(TEST_LIBRARY) $(LIBRARY) $(TEST_LIBS) $(LIBS) -o $@
 
 # the same fuzz target with a main() that feeds it the corpus: no libFuzzer needed
-$(O)/tests/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
+$(O)/tests/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(TEST_LIBRARY) \
+		$(LIBRARY)
 	$(say) TEST $<
 	mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $^ $(LIBS) -o $@
+	$(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) -Itests $^ $(LIBS) -o $@
 
-$(O)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
+$(O)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(TEST_LIBRARY) $(LIBRARY)
 	$(say) FUZZ $<
 	mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $< $(LIBRARY) $(LIBS) -o $@
+	$(CC) $(ALL_CFLAGS) -Itests -fsanitize=fuzzer $< $(TEST_LIBRARY) $(LIBRARY) $(LIBS) -o $@
 
 test-programs: $(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCH_PROGRAMS)
 sanitized-programs: $(UNIT_TESTS) $(FUZZ_REPLAYS)
@@ -211,5 +230,5 @@ clean: ## remove what was built
 
 FORCE:
 
--include $(BPF_OBJECTS:.o=.d) $(LIB_OBJECTS:.o=.d) $(O)/daemon/main.d
+-include $(BPF_OBJECTS:.o=.d) $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(O)/daemon/main.d
 -include $(addsuffix .d,$(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCH_PROGRAMS) $(FUZZERS))

@@ -9,46 +9,7 @@
 #include <string.h>
 
 #include "tcp/fsm.h"
-
-/* Every move between two states, and no other. Aborts and timeouts are told by rule below. */
-static const struct {
-	uint8_t from, event, to;
-} moves[] = {
-	{ FSM_CLOSED, EV_SEND_SYN, FSM_SYN_SENT },
-	{ FSM_CLOSED, EV_SEND_SYNACK, FSM_SYN_RECEIVED },
-	{ FSM_LISTEN, EV_SEND_SYN, FSM_SYN_SENT },
-	{ FSM_LISTEN, EV_SEND_SYNACK, FSM_SYN_RECEIVED },
-	{ FSM_SYN_SENT, EV_RCV_SYN, FSM_SYN_RECEIVED },
-	{ FSM_SYN_SENT, EV_SEND_SYNACK, FSM_SYN_RECEIVED },
-	{ FSM_SYN_SENT, EV_RCV_SYNACK, FSM_ESTABLISHED },
-	{ FSM_SYN_RECEIVED, EV_RCV_ACK_OF_SYN, FSM_ESTABLISHED },
-	{ FSM_SYN_RECEIVED, EV_SEND_FIN, FSM_FIN_WAIT_1 },
-	{ FSM_SYN_RECEIVED, EV_RCV_FIN, FSM_CLOSE_WAIT },
-	{ FSM_ESTABLISHED, EV_SEND_FIN, FSM_FIN_WAIT_1 },
-	{ FSM_ESTABLISHED, EV_RCV_FIN, FSM_CLOSE_WAIT },
-	{ FSM_CLOSE_WAIT, EV_SEND_FIN, FSM_LAST_ACK },
-	{ FSM_CLOSE_WAIT, EV_SEND_FIN_CROSSED, FSM_CLOSING },
-	{ FSM_FIN_WAIT_1, EV_RCV_ACK_OF_FIN, FSM_FIN_WAIT_2 },
-	{ FSM_FIN_WAIT_1, EV_RCV_FIN, FSM_CLOSING },
-	{ FSM_FIN_WAIT_2, EV_RCV_FIN, FSM_TIME_WAIT },
-	{ FSM_CLOSING, EV_RCV_ACK_OF_FIN, FSM_TIME_WAIT },
-	{ FSM_LAST_ACK, EV_RCV_ACK_OF_FIN, FSM_CLOSED },
-};
-
-static enum fsm_state expected(enum fsm_state from, enum fsm_event event)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
-		if (moves[i].from == from && moves[i].event == event)
-			return moves[i].to;
-	}
-	if (event == EV_TIMEOUT || event == EV_SEND_RST)
-		return FSM_CLOSED;
-	if (event == EV_RCV_RST && from != FSM_LISTEN)
-		return FSM_CLOSED;
-	return from;
-}
+#include "unit/invariants.h"
 
 static void moves_are_those_of_figure_5(void **state)
 {
@@ -60,12 +21,12 @@ static void moves_are_those_of_figure_5(void **state)
 		for (event = 0; event < EV_NR; event++) {
 			struct fsm_step step = fsm_step(from, event);
 
-			if (step.verdict != V_NEVER && step.to == expected(from, event))
+			if (step.verdict != V_NEVER && step.to == figure_5(from, event))
 				continue;
 			/* impossible: nothing moves, it is marked, and the figure has no such arrow */
 			if (step.verdict == V_NEVER && step.to == from &&
 			    step.anomaly == AN_IMPOSSIBLE &&
-			    (expected(from, event) == from || event == EV_SEND_RST))
+			    (figure_5(from, event) == from || event == EV_SEND_RST))
 				continue;
 			fail_msg("%s %s leads to %s", fsm_state_name(from), fsm_event_name(event),
 				 fsm_state_name(step.to));
