@@ -240,7 +240,7 @@ static void lives_on_one_tuple(void **state)
 	assert_int_equal(out.count, 4);
 	assert_paths(&out.reports[0], CLIENT_CLOSED_LAST);
 	assert_paths(&out.reports[1], "SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT",
-		     "SYN_RECEIVED ESTABLISHED LAST_ACK CLOSED");
+		     "SYN_RECEIVED ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED");
 	assert_int_equal(out.reports[1].end, END_LOCAL_CLOSE);
 	assert_paths(&out.reports[2], "SYN_SENT CLOSED", "CLOSED");
 	assert_paths(&out.reports[3], "SYN_SENT CLOSED", "CLOSED");
