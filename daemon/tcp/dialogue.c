@@ -63,7 +63,8 @@ bool dialogue_restarts(const struct dialogue_steps *steps)
 
 bool dialogue_syn_unanswered(const struct tcp_dialogue *talk)
 {
-	return talk->local.flags & EP_SYN_PENDING;
+	/* Who reset what it asked for waits for nothing, although LISTEN ignores the RST. */
+	return talk->local.flags & EP_SYN_PENDING && talk->remote.state != FSM_CLOSED;
 }
 
 bool dialogue_fin_pending(const struct tcp_dialogue *talk)
@@ -167,8 +168,9 @@ void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 			now.flags &= ~TCPF_FIN; /* it waits for the remote's ACK */
 		endpoint_receive(&talk->remote, &now, &steps->remote);
 	}
+	/* From FIN_WAIT_2 on it has arrived, whatever comes after it. */
 	if ((talk->local.flags & EP_FIN_SENT) && (seg->flags & TCPF_FIN) &&
-	    !has_taken_fin(&talk->remote))
+	    talk->local.state < FSM_FIN_WAIT_2 && !has_taken_fin(&talk->remote))
 		talk->in_flight |= TCPF_FIN;
 }
 

@@ -246,7 +246,7 @@ void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t s
 			   uint8_t substate)
 {
 	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
-	if (conn->kernel.state != state && state != KS_LISTEN)
+	if (conn->kernel.state != state && state != KS_LISTEN && state != KS_NONE)
 		state_path_push(&conn->kernel_path, state);
 	conn->kernel.state = state;
 	conn->kernel.substate = substate;
