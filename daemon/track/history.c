@@ -124,14 +124,13 @@ static void collect_lives(const struct history *history, const struct tuple *tup
 	}
 }
 
-static void turn_around(struct history_answer *answer)
+/* By their beginnings, which may be gone: lives are numbered in that order, modulo 2^32. */
+static int by_number(const void *left, const void *right)
 {
-	for (size_t i = 0, j = answer->nr_lives; i + 1 < j; i++) {
-		struct history_life first = answer->lives[i];
+	const struct history_life *a = left, *b = right;
+	int32_t difference = (int32_t)(a->life - b->life);
 
-		answer->lives[i] = answer->lives[--j];
-		answer->lives[j] = first;
-	}
+	return (difference > 0) - (difference < 0);
 }
 
 static void measure(const struct history *history, struct history_answer *answer)
@@ -200,11 +199,11 @@ int history_ask(const struct history *history, const struct tuple *tuple,
 		goto out;
 	if (history)
 		collect_lives(history, tuple, limits->lives, &answer);
-	turn_around(&answer);
 	for (size_t i = 0; i < nr_open; i++)
 		if (!find_life(&answer, open[i].life))
 			add_life(&answer, limits->lives + nr_open, &open[i].key, open[i].life,
 				 open[i].role);
+	qsort(answer.lives, answer.nr_lives, sizeof(*answer.lives), by_number);
 	err = 0;
 	if (tuple->is_half || !history)
 		goto out;
