@@ -111,8 +111,9 @@ static const struct flag flags[] = {
 	{ "history.events", "N", FLAG_NUMBER, AT(history_events), "65536", 0, 1u << 22,
 	  .help = "events kept for `tcpwitness explain`, of 64 bytes each, the newest of all "
 		  "connections together; 0: none" },
-	{ "ring.bytes", "BYTES", FLAG_POWER, AT(ring_bytes), "1048576", RING_BYTES_MIN,
-	  RING_BYTES_MAX, .help = "size of each CPU's ring buffer, one for each of the two kinds" },
+	{ "ring.bytes", "BYTES", FLAG_POWER, AT(ring_bytes), NULL, RING_BYTES_MIN, RING_BYTES_MAX,
+	  .help = "size of each CPU's ring buffer, one for each of the two kinds; without it 64 MiB "
+		  "are shared out, 1 to 4 MiB each" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,
 	  .help = "how long wire and kernel must differ before the kernel is asked again" },
 	{ "web.listen-address", "ADDR", FLAG_LIST, AT(web_listen_addresses), ":10293",

@@ -13,7 +13,9 @@ struct config {
 };
 
 /* Bytes of one CPU's ring (a power of two, a multiple of the page size). */
-#define RING_BYTES_DEFAULT (1u << 20)
+#define RING_BYTES_DEFAULT (1u << 20) /* and up to RING_BYTES_ROOMY where that is affordable: */
+#define RING_BYTES_ROOMY (1u << 22)   /* a consumer kept off the CPU for 0.1 s then loses nothing */
+#define RINGS_BYTES_TOTAL (1u << 26)  /* of all rings together, as long as each has the default */
 #define RING_BYTES_MIN (1u << 12)
 #define RING_BYTES_MAX (1u << 28)
 

@@ -125,11 +125,23 @@ static void cpus_read(struct loader *loader, FILE *list, uint32_t bytes)
 	}
 }
 
+static uint32_t ring_bytes_affordable(void)
+{
+	uint64_t rings = RING_NR * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t bytes = RING_BYTES_ROOMY;
+
+	while (bytes > RING_BYTES_DEFAULT && rings * bytes > RINGS_BYTES_TOTAL)
+		bytes /= 2;
+	return bytes;
+}
+
 /* Many machines could have far more CPUs than they do: those not online get a small ring. */
 static int rings_size(struct loader *loader, uint32_t ring_bytes)
 {
 	FILE *online;
 
+	if (!ring_bytes)
+		ring_bytes = ring_bytes_affordable();
 	loader->ring_bytes = calloc(loader->cpus, sizeof(loader->ring_bytes[0]));
 	if (!loader->ring_bytes)
 		return -ENOMEM;

@@ -139,7 +139,9 @@ static uint32_t connection_of(struct tracker *tracker, const struct observation 
 	if (change->new_state != KS_CLOSE)
 		return tracker_begin(tracker, &seen->key, seen->ts_ns);
 	/* It came and went unseen by any tap; a child that lost a race was never anything. */
-	if (change->old_state != KS_SYN_RECV)
+	if (change->old_state == KS_SYN_RECV)
+		tracker->stats.duplicate_children++;
+	else
 		tracker->stats.unobservable[UNOBSERVABLE_UNTAPPED]++;
 	return FLOW_NONE;
 }
@@ -213,8 +215,10 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	conn = flowtable_at(tracker->table, handle);
 	/* A second child of one handshake that lost the race (KERNEL.md §6 row 30). */
 	if (change->old_state == KS_SYN_RECV && change->new_state == KS_CLOSE &&
-	    conn->kernel.state != KS_SYN_RECV && conn->kernel.state != KS_NEW_SYN_RECV)
+	    conn->kernel.state != KS_SYN_RECV && conn->kernel.state != KS_NEW_SYN_RECV) {
+		tracker->stats.duplicate_children++;
 		return;
+	}
 	if (change->bits & STATE_REPAIR)
 		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
 	count_life(tracker, conn, change);

@@ -49,6 +49,8 @@ struct tracker_stats {
 	uint64_t entries, limit, evictions; /* flow table */
 	uint64_t stray_segments;	    /* of no connection: late, or to a closed port */
 	uint64_t gaps;			    /* wire_only: acknowledged and never seen */
+	/* Second children of one handshake: PassiveOpens counts them, they were never anything. */
+	uint64_t duplicate_children;
 	uint64_t looks;
 };
 

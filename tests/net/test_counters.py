@@ -201,8 +201,9 @@ def compare_counters(run):
     table = (
         ("opened as client = ActiveOpens",
          daemon("connections_opened_total", role="client"), kernel("ActiveOpens")),
-        ("opened as server = PassiveOpens",
-         daemon("connections_opened_total", role="server"), kernel("PassiveOpens")),
+        ("opened as server, and duplicates = PassiveOpens",
+         daemon("connections_opened_total", role="server") + daemon("duplicate_children_total"),
+         kernel("PassiveOpens")),
         ("resets sent = OutRsts", daemon("resets_sent_total"), kernel("OutRsts")),
         ("RST segments sent = OutRsts", daemon("sent_segments_total", kind="rst"),
          kernel("OutRsts")),

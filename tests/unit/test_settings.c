@@ -49,7 +49,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.capture_mode, CAPTURE_AUTO);
 	assert_int_equal(s.flows_max, 1 << 20);
 	assert_int_equal(s.listeners_max, 64);
-	assert_int_equal(s.ring_bytes, RING_BYTES_DEFAULT);
+	assert_int_equal(s.ring_bytes, 0);
 	assert_int_equal(s.settle_ms, 250);
 	assert_int_equal(s.web_listen_addresses.count, 1);
 	assert_string_equal(s.web_listen_addresses.at[0], ":10293");
