@@ -51,6 +51,7 @@ static const struct {
 	{ FSM_CLOSED, EV_RCV_SYN, "no listener: RST (§3.10.7.1)" },
 	{ FSM_CLOSED, EV_RCV_RST, "no connection here: ignored (§3.10.7.1)" },
 	{ FSM_LISTEN, EV_RCV_RST, "ignored (§3.10.7.2)" },
+	{ FSM_SYN_SENT, EV_SEND_SYN, "another attempt, another ISS (§3.10.1)" },
 	{ FSM_SYN_SENT, EV_RCV_RST, "connection refused (§3.10.7.3)" },
 	{ FSM_SYN_SENT, EV_RCV_SYN, "SYNs crossed: simultaneous open (figure 7)" },
 	{ FSM_SYN_SENT, EV_RCV_ACK, "neither SYN nor RST: ignored (§3.10.7.3)" },

@@ -131,9 +131,9 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 	case ENTRY_ENDED:
 		break;
 	case ENTRY_DIVERGENCE_OPEN:
-		add(buffer, "%s", divergence_text((enum divergence_kind)entry->divergence.kind));
-		if (entry->divergence.reason)
-			add(buffer, "%s", entry->divergence.reason);
+		add(buffer, entry->divergence.reason ? "%s (%s)" : "%s",
+		    divergence_text((enum divergence_kind)entry->divergence.kind),
+		    entry->divergence.reason);
 		break;
 	case ENTRY_DROP:
 		add(buffer, "%s", entry->drop.reason ? entry->drop.reason : "reason unknown");
