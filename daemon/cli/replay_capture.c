@@ -92,16 +92,26 @@ static void keep_ended(void *context, const struct track_event *event)
 	replay->ended[replay->nr_ended++] = *event->connection;
 }
 
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
 static int by_end_and_key(const void *left, const void *right)
 {
 	const struct connection_report *a = left, *b = right;
+	int order = compare_u64(a->closed_ns, b->closed_ns);
 
-	if (a->closed_ns != b->closed_ns)
-		return a->closed_ns < b->closed_ns ? -1 : 1;
+	if (!order)
+		order = memcmp(a->key.local_address, b->key.local_address, 16);
+	if (!order)
+		order = memcmp(a->key.remote_address, b->key.remote_address, 16);
+	if (!order)
+		order = compare_u64(a->key.local_port, b->key.local_port);
+	if (!order)
+		order = compare_u64(a->key.remote_port, b->key.remote_port);
 	/* Two lives of one tuple that end at once began one after the other. */
-	if (!memcmp(&a->key, &b->key, sizeof(a->key)) && a->opened_ns != b->opened_ns)
-		return a->opened_ns < b->opened_ns ? -1 : 1;
-	return memcmp(&a->key, &b->key, sizeof(a->key));
+	return order ? order : compare_u64(a->opened_ns, b->opened_ns);
 }
 
 static void render_path(struct text *line, const uint8_t *path, uint8_t steps)
@@ -212,7 +222,7 @@ static void sum_up(const struct capture_replay *replay)
 	const struct tracker_stats *stats = tracker_stats(replay->tracker);
 
 	log_info("%llu connections; %llu packets: %llu TCP segments, %llu other, %llu fragments, "
-		 "%llu truncated, %llu malformed; %llu late segments, %llu gaps, %llu connections "
+		 "%llu truncated, %llu malformed; %llu stray segments, %llu gaps, %llu connections "
 		 "evicted",
 		 (unsigned long long)replay->connections, (unsigned long long)counts->packets,
 		 (unsigned long long)counts->results[PARSE_TCP],
