@@ -74,6 +74,23 @@ static bool has_key(const struct track_entry *entry)
 	return entry->kind == ENTRY_BEGAN || entry->kind == ENTRY_ENDED;
 }
 
+/* By their beginnings, which may be gone: lives are numbered in that order, modulo 2^32. */
+static int by_number(const void *left, const void *right)
+{
+	const struct history_life *a = left, *b = right;
+	int32_t difference = (int32_t)(a->life - b->life);
+
+	return (difference > 0) - (difference < 0);
+}
+
+static struct history_life *find_sorted(struct history_answer *answer, uint32_t life)
+{
+	const struct history_life wanted = { .life = life };
+
+	return bsearch(&wanted, answer->lives, answer->nr_lives, sizeof(wanted), by_number);
+}
+
+/* Of lives that are not sorted yet. */
 static struct history_life *find_life(struct history_answer *answer, uint32_t life)
 {
 	for (size_t i = 0; i < answer->nr_lives; i++)
@@ -115,22 +132,11 @@ static void collect_lives(const struct history *history, const struct tuple *tup
 			return;
 		if (entry->kind == ENTRY_BEGAN) {
 			life->has_begin = true;
-			life->first_ns = entry->ts_ns;
 		} else {
 			life->has_ended = true;
 			life->end = entry->end;
-			life->last_ns = entry->ts_ns;
 		}
 	}
-}
-
-/* By their beginnings, which may be gone: lives are numbered in that order, modulo 2^32. */
-static int by_number(const void *left, const void *right)
-{
-	const struct history_life *a = left, *b = right;
-	int32_t difference = (int32_t)(a->life - b->life);
-
-	return (difference > 0) - (difference < 0);
 }
 
 static void measure(const struct history *history, struct history_answer *answer)
@@ -139,7 +145,7 @@ static void measure(const struct history *history, struct history_answer *answer
 
 	for (uint64_t n = 0; n < entries; n++) {
 		const struct track_entry *entry = entry_at(history, n);
-		struct history_life *life = find_life(answer, entry->life);
+		struct history_life *life = find_sorted(answer, entry->life);
 
 		if (!life)
 			continue;
@@ -176,7 +182,7 @@ static void copy_entries(const struct history *history, struct history_answer *a
 		missing[i] = answer->lives[i].count;
 	for (uint64_t n = history_stats(history).entries; n-- > 0;) {
 		const struct track_entry *entry = entry_at(history, n);
-		struct history_life *life = find_life(answer, entry->life);
+		struct history_life *life = find_sorted(answer, entry->life);
 		size_t *left = life ? &missing[life - answer->lives] : NULL;
 
 		if (!life || !*left)
@@ -205,9 +211,11 @@ int history_ask(const struct history *history, const struct tuple *tuple,
 				 open[i].role);
 	qsort(answer.lives, answer.nr_lives, sizeof(*answer.lives), by_number);
 	err = 0;
-	if (tuple->is_half || !history)
+	if (!history)
 		goto out;
 	measure(history, &answer);
+	for (size_t i = 0; tuple->is_half && i < answer.nr_lives; i++)
+		answer.lives[i].count = 0;
 	missing = calloc(answer.nr_lives + 1, sizeof(*missing));
 	err = missing ? make_room(&answer, limits->entries) : -ENOMEM;
 	if (!err)

@@ -64,9 +64,8 @@ struct history_limits {
 };
 
 /*
- * The connections whose tuple matches and, unless it is a half one, their entries: of a half one
- * first_ns and last_ns are those of BEGAN and ENDED, 0 where there is none. `history` may be NULL.
- * 0 or -ENOMEM, and then *ret is empty.
+ * The connections whose tuple matches and, unless it is a half one, their entries. `history` may
+ * be NULL. 0 or -ENOMEM, and then *ret is empty.
  */
 int history_ask(const struct history *history, const struct tuple *tuple,
 		const struct history_limits *limits, const struct history_open *open,
