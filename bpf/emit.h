@@ -11,6 +11,16 @@
 
 #include "maps.h"
 
+/*
+ * The totals are counted in process context too, where a softirq of this CPU may come between
+ * reading and writing: atomic, though per CPU. (tc and XDP run with softirqs off; their counters
+ * need not be.)
+ */
+static __always_inline void emit_count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
 static __always_inline struct total_counters *emit_totals(void)
 {
 	__u32 zero = 0;
@@ -57,11 +67,11 @@ static __always_inline struct emission emit_reserve(void *rings, enum rec_ring f
 
 	if (!total)
 		return emission;
-	total->attempted[family]++;
+	emit_count(&total->attempted[family]);
 	ring = bpf_map_lookup_elem(rings, &cpu);
 	hdr = ring ? bpf_ringbuf_reserve(ring, size, 0) : NULL;
 	if (!hdr) {
-		total->lost[family]++;
+		emit_count(&total->lost[family]);
 		return emission;
 	}
 	hdr->type = type;

@@ -251,7 +251,7 @@ static __always_inline void retransmit_count(enum retransmit_counter which)
 	struct total_counters *total = emit_totals();
 
 	if (total)
-		total->retransmitted[which]++;
+		emit_count(&total->retransmitted[which]);
 }
 
 SEC("tp_btf/tcp_retransmit_synack")
@@ -349,7 +349,7 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 		return;
 	total = emit_totals();
 	if (total)
-		total->resets_sent++;
+		emit_count(&total->resets_sent);
 	if (skb) { /* what provoked it: an arrived segment */
 		if (!skb_segment(skb, &segment))
 			return;
@@ -386,7 +386,7 @@ int BPF_PROG(on_receive_reset, struct sock *sk)
 		return 0;
 	total = emit_totals();
 	if (total)
-		total->resets_received++;
+		emit_count(&total->resets_received);
 	tuple_of(&sk->__sk_common, &tuple);
 	tuple.local_port = sk->__sk_common.skc_num;
 	reset_record(sk->__sk_common.skc_cookie.counter, 0, sk->__sk_common.skc_state, 0, &tuple);
@@ -480,7 +480,7 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	total = emit_totals();
 	asm volatile("" : "+r"(slot)); /* keep the mask: the verifier has lost the range */
 	if (total)
-		total->dropped[slot & (DROP_REASONS_MAX - 1)]++;
+		emit_count(&total->dropped[slot & (DROP_REASONS_MAX - 1)]);
 	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
 		return;
 	ifindex = BPF_CORE_READ(skb, skb_iif);

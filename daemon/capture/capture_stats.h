@@ -30,6 +30,9 @@ struct program_row {
 struct program_cost {
 	char program[PROGRAM_NAME_MAX];
 	uint64_t run_time_ns, runs; /* 0 unless kernel.bpf_stats_enabled */
+	/* Events that came while the program ran on the same CPU, and passed it by. Those of
+	 * on_set_state are told to on_set_state_nested, and the other way round. */
+	uint64_t misses;
 };
 
 #define PROGRAMS_MAX 32

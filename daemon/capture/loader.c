@@ -392,10 +392,11 @@ int loader_prefix(const struct loader *loader, const struct local_prefix *prefix
 }
 
 /* Adds up one per-CPU value that is nothing but 64-bit counters. */
+/* The type is the counters' own, __u64: uint64_t is another one to the optimiser's eye. */
 static int sum_cpus(const struct loader *loader, const struct bpf_map *map, const void *key,
-		    uint64_t *sum, size_t size)
+		    __u64 *sum, size_t size)
 {
-	const uint64_t *value = loader->scratch;
+	const __u64 *value = loader->scratch;
 
 	if (bpf_map_lookup_elem(bpf_map__fd(map), key, loader->scratch))
 		return -errno;
@@ -415,7 +416,7 @@ int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLO
 
 		if (!(seen[slot / 64] >> (slot % 64) & 1))
 			continue;
-		err = sum_cpus(loader, loader->skel->maps.segments, &slot, (uint64_t *)&sum,
+		err = sum_cpus(loader, loader->skel->maps.segments, &slot, (__u64 *)&sum,
 			       sizeof(sum));
 		if (err)
 			return err;
@@ -428,7 +429,7 @@ int loader_totals(const struct loader *loader, struct total_counters *ret_totals
 {
 	struct total_counters sum = { 0 };
 	const uint32_t zero = 0;
-	int err = sum_cpus(loader, loader->skel->maps.totals, &zero, (uint64_t *)&sum, sizeof(sum));
+	int err = sum_cpus(loader, loader->skel->maps.totals, &zero, (__u64 *)&sum, sizeof(sum));
 
 	if (!err)
 		*ret_totals = sum;
@@ -439,8 +440,8 @@ int loader_listener(const struct loader *loader, uint64_t cookie,
 		    struct listener_counters *ret_counters)
 {
 	struct listener_counters sum = { 0 };
-	int err = sum_cpus(loader, loader->skel->maps.listeners, &cookie, (uint64_t *)&sum,
-			   sizeof(sum));
+	int err =
+		sum_cpus(loader, loader->skel->maps.listeners, &cookie, (__u64 *)&sum, sizeof(sum));
 
 	if (!err)
 		*ret_counters = sum;
@@ -492,7 +493,8 @@ uint32_t loader_costs(const struct loader *loader, struct program_cost *rows, ui
 		memset(&rows[count], 0, sizeof(rows[count]));
 		strncpy(rows[count].program, bpf_program__name(program), PROGRAM_NAME_MAX - 1);
 		rows[count].run_time_ns = info.run_time_ns;
-		rows[count++].runs = info.run_cnt;
+		rows[count].runs = info.run_cnt;
+		rows[count++].misses = info.recursion_misses;
 	}
 	return count;
 }

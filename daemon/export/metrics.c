@@ -378,6 +378,12 @@ static void program_runs(struct exposition *e)
 		sample1(e, e->view->capture.costs[i].program, e->view->capture.costs[i].runs);
 }
 
+static void program_misses(struct exposition *e)
+{
+	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
+		sample1(e, e->view->capture.costs[i].program, e->view->capture.costs[i].misses);
+}
+
 static void ready(struct exposition *e)
 {
 	expose_sample(e, NULL, e->view->ready);
@@ -506,6 +512,10 @@ static const struct metric metrics[] = {
 	  "Time in BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
 	{ "tcpwitness_program_runs_total", METRIC_COUNTER, UNIT_NONE, "program", program_runs, 0,
 	  "Runs of BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
+	{ "tcpwitness_program_misses_total", METRIC_COUNTER, UNIT_NONE, "program", program_misses,
+	  0,
+	  "Events that passed a BPF program by because it was running on that CPU; those of "
+	  "on_set_state are told to on_set_state_nested." },
 	{ "tcpwitness_events_written_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(events.written), "Lines written to the event log." },
 	{ "tcpwitness_events_dropped_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
