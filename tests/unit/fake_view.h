@@ -77,7 +77,7 @@ static inline void fake_snapshot(struct export_view *view)
 	capture->programs[0] = (struct program_row){ "witness_xdp", "veth0", 1 };
 	capture->programs[1] = (struct program_row){ "witness_state", "", 1 };
 	capture->nr_costs = 1;
-	capture->costs[0] = (struct program_cost){ "witness_xdp", 1234567890, 42 };
+	capture->costs[0] = (struct program_cost){ "witness_xdp", 1234567890, 42, 7 };
 
 	view->tracker.connections[VIEW_WIRE][FSM_ESTABLISHED] = 12;
 	view->tracker.transitions[VIEW_WIRE][FSM_LISTEN][FSM_SYN_RECEIVED] = 13;
