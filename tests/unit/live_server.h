@@ -67,6 +67,29 @@ static inline size_t divergences(void *context, struct open_divergence *rows, si
 	return 1;
 }
 
+/* Knows port 80 only. */
+static inline int explain(void *context, const struct tuple *tuple,
+			  const struct history_limits *limits, struct history_answer *ret_answer,
+			  struct history_stats *ret_kept, uint64_t *ret_wall_offset_ns)
+{
+	struct history *history = history_new(16);
+	struct track_entry entry = { .kind = ENTRY_BEGAN, .life = 1, .key = fake_key(1, 80, 4711) };
+	int err;
+
+	(void)context;
+	assert_non_null(history);
+	history_add(history, &entry);
+	entry = (struct track_entry){ .kind = ENTRY_SEGMENT, .life = 1, .flags = ENTRY_WIRE };
+	entry.segment.tcp_flags = TCPF_SYN;
+	entry.role = ROLE_SERVER;
+	history_add(history, &entry);
+	err = history_ask(history, tuple, limits, NULL, 0, ret_answer);
+	*ret_kept = history_stats(history);
+	*ret_wall_offset_ns = FAKE_WALL_NS;
+	history_free(history);
+	return err;
+}
+
 static inline bool is_ready(void *context)
 {
 	struct fixture *fixture = context;
@@ -114,6 +137,7 @@ static const struct export_ops fake_ops = {
 	.snapshot = snapshot,
 	.list = list,
 	.divergences = divergences,
+	.explain = explain,
 	.ready = is_ready,
 	.drop_reason = fake_drop_reason,
 };

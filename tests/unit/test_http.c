@@ -117,13 +117,40 @@ static void test_ipv6(void **state)
 	assert_reply(request(connect_v6(port), "GET", "/api/v1/status", headers), 403, NULL);
 }
 
+#define EXPLAIN "/api/v1/explain?tuple=10.0.0.1:80"
+#define EXPLAIN_WHOLE "/api/v1/explain?tuple=%5Bfd00::9%5D:4711-%5Bfd00::1%5D:80"
+
+static void test_explain(void **state)
+{
+	struct fixture *fixture = *state;
+	int port = http_port(fixture->http, 0);
+	char headers[64];
+	struct reply reply;
+
+	snprintf(headers, sizeof(headers), "Host: localhost:%d\r\n", port);
+	assert_reply(get(fixture, EXPLAIN, headers), 200, "\"role\":\"server\"");
+	reply = get(fixture, EXPLAIN "&format=table", headers);
+	assert_true(has_header(&reply, "Content-Type: text/plain; charset=utf-8"));
+	assert_reply(reply, 200, "10.0.0.1:80-[fd00::9]:4711  server  from ");
+	reply = get(fixture, EXPLAIN_WHOLE "&format=table", headers);
+	assert_true(has_header(&reply, "Cache-Control: no-store"));
+	assert_reply(reply, 404,
+		     "nothing is known of [fd00::9]:4711-[fd00::1]:80: no such connection, or it "
+		     "is older than the 16 events");
+	assert_reply(get(fixture, EXPLAIN_WHOLE, headers), 404, "{\"error\":\"nothing is known");
+	assert_reply(get(fixture, "/api/v1/explain", headers), 400, "ADDR:PORT-ADDR:PORT");
+	assert_reply(get(fixture, "/api/v1/explain?tuple=10.0.0.1", headers), 400, "ADDR:PORT");
+	assert_reply(get(fixture, EXPLAIN "&format=xml", headers), 400, "json, table or color");
+}
+
 static void test_api_is_for_this_host(void **state)
 {
 	static const char *const paths[] = { "/api/v1/status", "/api/v1/connections",
-					     "/api/v1/listeners", "/api/v1/divergences" };
+					     "/api/v1/listeners", "/api/v1/divergences", EXPLAIN };
 	static const char *const parts[] = { "\"flow_table\"", "\"connections\":[{",
 					     "\"listener\":\"10.0.0.1:80\"",
-					     "\"kind\":\"syn_dropped\"" };
+					     "\"kind\":\"syn_dropped\"",
+					     "\"local\":\"10.0.0.1:80\"" };
 	struct fixture *fixture = *state;
 	char headers[128];
 
@@ -146,7 +173,7 @@ static void test_api_is_for_this_host(void **state)
 	strcat(headers, "X-Forwarded-For: 192.0.2.1\r\n");
 	assert_reply(get(fixture, "/api/v1/status", headers), 403, "error");
 	assert_reply(get(fixture, "/metrics", "Host: a\r\n"), 200,
-		     "tcpwitness_http_requests_forbidden_total 5\n");
+		     "tcpwitness_http_requests_forbidden_total 6\n");
 }
 
 static size_t count(const char *haystack, const char *needle)
@@ -226,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gzip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_head, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_paths_and_methods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ipv6, setup, teardown),
