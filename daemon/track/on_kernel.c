@@ -268,8 +268,10 @@ static void resync(struct tracker *tracker, struct conn *conn, const struct obse
 	if (seen->ts_ns < conn->last_ns)
 		return; /* a later record has moved it already */
 	tracker_set_kernel(tracker, conn, snapshot->state, snapshot->substate);
-	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) != state)
+	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) != state) {
 		tracker_adopt_wire(tracker, conn, state, &facts);
+		tracker_tell(tracker, conn, ENTRY_GAVE_UP, seen->ts_ns);
+	}
 	if (state == FSM_TIME_WAIT && !conn->time_wait_ns)
 		conn->time_wait_ns = seen->ts_ns;
 }

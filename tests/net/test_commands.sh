@@ -69,6 +69,7 @@ says no_command_lists_them 2 '^  run +watch' "$tcpwitness"
 says help 0 '^  replay +run a raw' "$tcpwitness" help
 says help_flag 0 '^  replay +run a raw' "$tcpwitness" --help
 says help_of_run 0 '--flows.max=N .*connections' "$tcpwitness" help run
+says help_of_explain 0 '^usage: tcpwitness explain' "$tcpwitness" help explain
 says help_of_status 0 '^usage: tcpwitness status' "$tcpwitness" status --help
 says version 0 '^tcpwitness, version .+ \(revision: [0-9a-f]{40}|unknown\)' "$tcpwitness" version
 says version_flag 0 '^tcpwitness, version ' "$tcpwitness" --version
@@ -85,6 +86,16 @@ run_refuses record_file 1 '.*/nonexistent/log.*No such file' --record=/nonexiste
 refuses status_without_daemon 1 'no daemon answers at .*/none.sock' \
 	"$tcpwitness" status --api.socket="$work/none.sock"
 refuses status_bad_flag 2 '--frob: no such flag' "$tcpwitness" status --frob
+refuses explain_without_daemon 1 'no daemon answers at .*/none.sock' \
+	"$tcpwitness" explain --api.socket="$work/none.sock" 10.0.0.1:1
+refuses explain_without_tuple 2 'usage: tcpwitness explain' "$tcpwitness" explain
+refuses explain_bad_tuple 2 "'10.0.0.1' is not ADDR:PORT-ADDR:PORT" "$tcpwitness" explain 10.0.0.1
+refuses explain_two_files 2 '--record or --capture, not both' \
+	"$tcpwitness" explain --record=a --capture=b 10.0.0.1:1
+refuses explain_no_file 1 'cannot open /nonexistent/log' \
+	"$tcpwitness" explain --record=/nonexistent/log 10.0.0.1:1
+refuses explain_no_log 1 'error: /dev/null is not a tcpwitness record log' \
+	"$tcpwitness" explain --record=/dev/null 10.0.0.1:1
 refuses replay_without_file 2 'usage: tcpwitness replay' "$tcpwitness" replay
 refuses replay_of_no_log 1 'error: /dev/null is not a tcpwitness record log' \
 	"$tcpwitness" replay /dev/null
