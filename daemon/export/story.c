@@ -75,7 +75,8 @@ static void cell_bytes(struct table *table, const char *string, size_t bytes, si
 		text_bytes(table->out, string, bytes);
 		text_string(table->out, styled ? "\033[0m" : "");
 	}
-	table->pending += used < width ? width - used : 0;
+	if (width)
+		table->pending += used < width ? width - used : 1;
 }
 
 static void cell(struct table *table, const char *string, size_t width, enum style style)

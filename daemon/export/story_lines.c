@@ -28,22 +28,31 @@ static void learn_base(struct story_thread *thread, int end, seq_t base)
 	thread->has_base[end] = true;
 }
 
+/* Without the SYN, what is seen first is 1, as after a handshake; a RST's number only where no
+ * other is seen. */
+static void learn_bases(struct story_thread *thread, const struct track_entry *entries,
+			size_t count, bool resets)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct track_entry *entry = &entries[i];
+
+		if (entry->kind != ENTRY_SEGMENT ||
+		    (entry->segment.tcp_flags & TCPF_RST && (!resets || !entry->segment.seq)))
+			continue;
+		learn_base(thread, sender_of(entry), entry->segment.seq - 1);
+		if (entry->segment.tcp_flags & TCPF_ACK)
+			learn_base(thread, !sender_of(entry), entry->segment.ack - 1);
+	}
+}
+
 void story_begin(struct story_thread *thread, const struct track_entry *entries, size_t count)
 {
 	*thread = (struct story_thread){ 0 };
 	for (size_t i = 0; i < count; i++)
 		if (entries[i].kind == ENTRY_SEGMENT && entries[i].segment.tcp_flags & TCPF_SYN)
 			learn_base(thread, sender_of(&entries[i]), entries[i].segment.seq);
-	/* Without the SYN, what is seen first is 1, as after a handshake. */
-	for (size_t i = 0; i < count; i++) {
-		const struct track_entry *entry = &entries[i];
-
-		if (entry->kind != ENTRY_SEGMENT || entry->segment.tcp_flags & TCPF_RST)
-			continue;
-		learn_base(thread, sender_of(entry), entry->segment.seq - 1);
-		if (entry->segment.tcp_flags & TCPF_ACK)
-			learn_base(thread, !sender_of(entry), entry->segment.ack - 1);
-	}
+	learn_bases(thread, entries, count, false);
+	learn_bases(thread, entries, count, true);
 }
 
 uint32_t story_seq(const struct story_thread *thread, const struct track_entry *entry)

@@ -22,7 +22,7 @@ struct story_thread {
 /* Reads the whole story: numbers may be known only from a later line. */
 void story_begin(struct story_thread *thread, const struct track_entry *entries, size_t count);
 
-/* Sequence numbers as told: relative; a RST's of an end that has no other stay as they are. */
+/* Sequence numbers as told: relative; the 0 of a RST that answers a segment without ACK stays. */
 uint32_t story_seq(const struct story_thread *thread, const struct track_entry *entry);
 uint32_t story_ack(const struct story_thread *thread, const struct track_entry *entry);
 

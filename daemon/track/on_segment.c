@@ -230,6 +230,10 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 		return;
 	run_reference(tracker, conn, observation, &steps);
 	if (dialogue_restarts(&steps)) {
+		/* It is the last thing that happened to the old life, too. */
+		if (tracker->ops.told)
+			tracker_note_steps(tracker, &steps);
+		tracker_tell_segment(tracker, conn, observation);
 		tracker_finish(tracker, handle, observation->ts_ns);
 		handle = connection_of(tracker, observation);
 		if (handle == FLOW_NONE)

@@ -176,7 +176,7 @@ static void open_client(struct bench *bench)
 
 /* ---- B and C: the local end closes first, or the remote one ---- */
 
-static void close_first(struct bench *bench)
+static void finish_first(struct bench *bench)
 {
 	CHANGE(.from = KS_ESTABLISHED, .to = KS_FIN_WAIT1, .rcv_nxt = 101, .snd_una = 501,
 	       .snd_nxt = 501);
@@ -189,6 +189,11 @@ static void close_first(struct bench *bench)
 	RECEIVED(.flags = F | A, .seq = 101, .ack = 502,
 		 .kernel = minisocket(KS_FIN_WAIT2, 101, 502));
 	SENT(.flags = A, .seq = 502, .ack = 102, .kernel = minisocket(KS_TIME_WAIT, 102, 502));
+}
+
+static void close_first(struct bench *bench)
+{
+	finish_first(bench);
 	bench->kernel = minisocket(KS_TIME_WAIT, 102, 502);
 	bench_wait(bench, 61 * NS_PER_SEC);
 	bench->kernel = nothing();
@@ -309,6 +314,31 @@ static void two_lives(struct bench *bench)
 		 .kernel = full(KS_ESTABLISHED, 101, 501, 20501));
 }
 
+/* A SYN over the server's TIME_WAIT: the listener answers it. */
+static void time_wait_reused(struct bench *bench)
+{
+	open_server(bench);
+	finish_first(bench);
+	RECEIVED(.flags = S, .seq = 900000,
+		 .kernel = { .cookie = 77,
+			     .state = KS_TIME_WAIT,
+			     .substate = KS_TIME_WAIT,
+			     .bits = SNAP_LOOKED | SNAP_QUEUES,
+			     .queues = { .accept_limit = 16 } });
+	SENT(.flags = S | A, .seq = 700000, .ack = 900001,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+}
+
+/* Nothing but a RST was seen of it. */
+static void only_reset(struct bench *bench)
+{
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .rcv_nxt = 4000000102,
+	       .snd_una = 3000000501, .snd_nxt = 3000000501);
+	SENT(.flags = R | A, .seq = 3000000501, .ack = 4000000102,
+	     .kernel = full(KS_CLOSE_WAIT, 4000000102, 3000000501, 3000000501));
+	CHANGE(.from = KS_CLOSE_WAIT, .to = KS_CLOSE);
+}
+
 static const struct {
 	const char *name;
 	bool client;
@@ -329,6 +359,8 @@ static const struct {
 	{ "forged", true, open_client, forged },
 	{ "accept_queue_overflow", false, overflow, NULL },
 	{ "two_lives", false, two_lives, NULL },
+	{ "time_wait_reused", false, time_wait_reused, NULL },
+	{ "only_reset", false, only_reset, NULL },
 };
 
 static void drawn(void **state)
