@@ -75,6 +75,12 @@ void classify_sent(const struct tcp_endpoint *end, const struct tcp_segment *seg
 			say(ret, EV_SEND_FIN);
 		return;
 	}
+	if (end->state == FSM_SYN_SENT && (seg->flags & TCPF_ACK) &&
+	    (!knows(end, KNOWN_ISS) || seq_gt(seg->seq, end->iss))) {
+		say(ret, EV_SEND_ACK_OF_SYN);
+		if (!fin)
+			return;
+	}
 	if (fin_sent && (fin || seg->len) && seq_gt(segment_fin(seg), end->snd_fin))
 		say(ret, EV_SEND_PAST_FIN);
 	else if (fin && (fin_sent || fsm_has_sent_fin(end->state)))
@@ -155,7 +161,16 @@ static uint32_t window(const struct tcp_endpoint *end)
 	return seq_gt(end->rcv_edge, end->rcv_nxt) ? end->rcv_edge - end->rcv_nxt : 0;
 }
 
-/* §3.10.7.4 (2nd), RFC 5961 §3.2 */
+seq_t window_edge(const struct tcp_endpoint *end)
+{
+	return end->rcv_nxt + window(end);
+}
+
+/*
+ * §3.10.7.4 (2nd), RFC 5961 §3.2. Linux also resets at the right edge of a SACK block that it
+ * announced (net/ipv4/tcp_input.c:tcp_validate_incoming); the RFC does not, and what is announced
+ * in SACK blocks no record carries: such a RST is challenged here.
+ */
 static enum fsm_event received_rst(const struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
 	bool exact = !is_live(end) || (end->flags & EP_FRESH);
@@ -172,12 +187,16 @@ static enum fsm_event received_rst(const struct tcp_endpoint *end, const struct 
 	 */
 	if (ahead == -1 && fsm_has_received_fin(end->state) && end->state != FSM_TIME_WAIT)
 		return EV_RCV_RST;
-	if (ahead < 0 || (uint32_t)ahead > window(end))
+	if (ahead < 0 || (uint32_t)ahead >= window(end))
 		return EV_RCV_RST_OUTSIDE;
 	return exact ? EV_RCV_RST_IN_WINDOW : EV_RCV_RST;
 }
 
-/* §3.10.7.4 (4th), RFC 5961 §4.2: no SYN moves a connection, wherever it lies. */
+/*
+ * §3.10.7.4 (4th), RFC 5961 §4.2: no SYN moves a connection, wherever it lies; but a handshake
+ * that a listener answered falls back to LISTEN (linux net/ipv4/tcp_minisocks.c:tcp_check_req
+ * drops the request and sends a RST). Its RCV.NXT is exact, live too: nothing came but the SYN.
+ */
 static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
 	bool newer = !knows(end, KNOWN_RCV_NXT) || seq_gt(seg->seq, end->rcv_nxt);
@@ -191,6 +210,10 @@ static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct 
 		return EV_RCV_SYN_AGAIN;
 	if (end->state == FSM_TIME_WAIT && !(seg->flags & TCPF_ACK) && newer)
 		return EV_RCV_SYN_NEW;
+	if (end->state == FSM_SYN_RECEIVED && (end->flags & EP_PASSIVE) &&
+	    knows(end, KNOWN_RCV_NXT | KNOWN_RCV_EDGE) && seq_ge(seg->seq, end->rcv_nxt) &&
+	    seq_lt(seg->seq, end->rcv_edge))
+		return EV_RCV_SYN_GIVES_UP;
 	return EV_RCV_SYN_IN_WINDOW;
 }
 
@@ -198,9 +221,13 @@ static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct 
  * §3.10.7.4 (1st). A segment that ends exactly at RCV.NXT has nothing new in it and the RFC calls
  * it unacceptable, but Linux goes on to its ACK (net/ipv4/tcp_input.c:tcp_sequence): a
  * retransmitted FIN that acknowledges ours must count, and figure 7 needs it for the SYN-ACK.
+ * So does a bare ACK at the very edge of the window, which a peer sends that has filled it: "special
+ * allowance should be made to accept valid ACKs".
  */
 static enum fsm_event received_where(const struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
+	seq_t edge = window_edge(end);
+
 	if ((seg->options & TCPO_TIMESTAMP) && knows(end, KNOWN_TS_RECENT) &&
 	    seq_lt(seg->tsval, end->ts_recent))
 		return EV_RCV_OLD_TIMESTAMP;
@@ -208,7 +235,9 @@ static enum fsm_event received_where(const struct tcp_endpoint *end, const struc
 		return EV_RCV_ACK;
 	if (seq_lt(segment_end(seg), end->rcv_nxt))
 		return EV_RCV_OLD;
-	if (seq_gt(seg->seq, end->rcv_nxt + window(end)))
+	if (seq_gt(seg->seq, edge))
+		return EV_RCV_OUTSIDE;
+	if (seg->seq == edge && edge != end->rcv_nxt && segment_end(seg) != seg->seq)
 		return EV_RCV_OUTSIDE;
 	return EV_RCV_ACK;
 }
@@ -217,8 +246,12 @@ static enum fsm_event received_where(const struct tcp_endpoint *end, const struc
 static enum fsm_event received_ack(const struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
 	bool fin_sent = end->flags & EP_FIN_SENT;
-	/* Live, SND.NXT lags behind data that is not seen; but nothing comes after our FIN. */
-	uint32_t unseen = is_live(end) && !fin_sent ? WINDOW_MAX : 0;
+	/*
+	 * Live, SND.NXT lags behind data that is not seen; and what the end beside the tap
+	 * acknowledges the far one has sent, seen or not. But nothing comes after our FIN.
+	 */
+	bool lags = is_live(end) || (end->flags & EP_IMPLIED);
+	uint32_t unseen = lags && !fin_sent ? WINDOW_MAX : 0;
 
 	if (!(seg->flags & TCPF_ACK))
 		return EV_RCV_NO_ACK;
@@ -239,8 +272,10 @@ static void received_text_and_fin(const struct tcp_endpoint *end, const struct t
 				  struct event_list *ret)
 {
 	bool known = knows(end, KNOWN_RCV_NXT);
-	bool early = known && seq_gt(segment_text(seg), end->rcv_nxt);
-	seq_t fin = segment_fin(seg);
+	seq_t fin = segment_fin(seg), edge = window_edge(end);
+	/* Something before the FIN is not here, or does not fit: a window probe has one octet. */
+	bool early = known &&
+		     (seq_gt(segment_text(seg), end->rcv_nxt) || (seg->len && seq_gt(fin, edge)));
 
 	if (fsm_has_received_fin(end->state)) {
 		if (known && seq_gt(segment_end(seg), end->rcv_nxt))
@@ -249,7 +284,7 @@ static void received_text_and_fin(const struct tcp_endpoint *end, const struct t
 			say(ret, EV_RCV_FIN_AGAIN);
 		return;
 	}
-	if (seg->len && (!known || seq_gt(fin, end->rcv_nxt)))
+	if (seg->len && (!known || (seq_gt(fin, end->rcv_nxt) && edge != end->rcv_nxt)))
 		say(ret, EV_RCV_TEXT);
 	if (seg->flags & TCPF_FIN)
 		say(ret, early ? EV_RCV_FIN_EARLY : EV_RCV_FIN);

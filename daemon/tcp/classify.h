@@ -27,6 +27,9 @@ void classify_sent(const struct tcp_endpoint *end, const struct tcp_segment *seg
 void classify_received(const struct tcp_endpoint *end, const struct tcp_segment *seg,
 		       struct event_list *ret);
 
+/* RCV.NXT + RCV.WND: the window as last announced, the widest there is where it is not known. */
+seq_t window_edge(const struct tcp_endpoint *end);
+
 /* Sequence number of the first octet of text, of the FIN, and of what follows the segment. */
 static inline seq_t segment_text(const struct tcp_segment *seg)
 {

@@ -42,7 +42,10 @@ void dialogue_adopt(struct tcp_dialogue *talk, enum fsm_state local,
 		mirrored.known |= KNOWN_SND_NXT | KNOWN_SND_UNA;
 		mirrored.snd_nxt = mirrored.snd_una = facts->rcv_nxt;
 	}
-	if (facts->known & KNOWN_SND_UNA) {
+	/* It waits for our SYN-ACK: what it had acknowledged before that is nothing. */
+	if (talk->remote.state == FSM_SYN_SENT) {
+		mirrored.known &= ~KNOWN_SND_UNA;
+	} else if (facts->known & KNOWN_SND_UNA) {
 		mirrored.known |= KNOWN_RCV_NXT;
 		mirrored.rcv_nxt = facts->snd_una;
 	}
@@ -126,6 +129,30 @@ static bool acks_remote(const struct tcp_endpoint *remote, const struct tcp_segm
 	       (!(remote->flags & EP_FIN_SENT) || seg->ack == remote->snd_fin + 1);
 }
 
+/* A SYN or SYN-ACK of the remote was not seen: what came after it tells that it was sent. */
+static void imply_syn(struct tcp_dialogue *talk, const struct tcp_segment *syn,
+		      struct dialogue_steps *steps)
+{
+	endpoint_send(&talk->remote, syn, &steps->remote);
+	talk->remote.known &= ~KNOWN_RCV_EDGE;
+	if (talk->remote.rcv_wscale != WSCALE_REFUSED)
+		talk->remote.rcv_wscale = WSCALE_UNKNOWN;
+}
+
+/* We acknowledge a SYN-ACK that was not seen: ours had arrived, and that was its answer. */
+static void imply_synack(struct tcp_dialogue *talk, const struct tcp_segment *seg,
+			 struct dialogue_steps *steps)
+{
+	struct tcp_segment synack = { .seq = seg->ack - 1,
+				      .ack = talk->local.iss + 1,
+				      .flags = TCPF_SYN | TCPF_ACK,
+				      .options = TCPO_WSCALE };
+
+	deliver_syn(talk, steps);
+	if (talk->remote.state <= FSM_LISTEN)
+		imply_syn(talk, &synack, steps);
+}
+
 static void launch_syn(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		       struct dialogue_steps *steps)
 {
@@ -134,7 +161,7 @@ static void launch_syn(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 
 	/* A SYN-ACK tells that a SYN came, if none was seen. */
 	if ((seg->flags & TCPF_ACK) && remote->state <= FSM_LISTEN)
-		endpoint_send(remote, &syn, &steps->remote);
+		imply_syn(talk, &syn, steps);
 	/* The SYNs crossed: ours gets there before the SYN-ACK that answers the other. */
 	if (acks_remote(remote, seg) && !(talk->in_flight & TCPF_ACK))
 		deliver_syn(talk, steps);
@@ -159,6 +186,8 @@ void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 	}
 	if (seg->flags & TCPF_SYN)
 		launch_syn(talk, seg, steps);
+	else if (steps->local.at[0].event == EV_SEND_ACK_OF_SYN)
+		imply_synack(talk, seg, steps);
 	/* Nothing gets anywhere before our SYN. */
 	if (!(seg->flags & TCPF_SYN) && !(talk->in_flight & TCPF_SYN)) {
 		/* The FINs crossed: ours gets there before the ACK of the other. */

@@ -11,6 +11,14 @@ static void advance(struct tcp_endpoint *end, uint8_t what, seq_t *variable, seq
 	end->known |= what;
 }
 
+/* What is acknowledged was sent: the first thing that is seen of us may be a retransmission. */
+static void advance_snd_nxt(struct tcp_endpoint *end, seq_t value)
+{
+	advance(end, KNOWN_SND_NXT, &end->snd_nxt, value);
+	if ((end->known & KNOWN_SND_UNA) && seq_gt(end->snd_una, end->snd_nxt))
+		end->snd_nxt = end->snd_una;
+}
+
 /* Runs one event; false when nothing after it counts. */
 static bool run(struct tcp_endpoint *end, enum fsm_event event, struct endpoint_steps *steps)
 {
@@ -66,16 +74,26 @@ static void take_syn(struct tcp_endpoint *end, const struct tcp_segment *seg)
 static void take_ack(struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
 	advance(end, KNOWN_SND_UNA, &end->snd_una, seg->ack);
-	advance(end, KNOWN_SND_NXT, &end->snd_nxt, seg->ack);
+	/* An ACK says what was sent at least; only what is sent says where that ends. */
+	if (end->known & KNOWN_SND_NXT)
+		advance_snd_nxt(end, seg->ack);
 }
 
 /* What lies behind a gap is not kept: the end's own next ACK tells what was filled. */
 static void take_text(struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
+	seq_t edge;
+
 	if (fsm_has_received_fin(end->state))
 		return;
-	if (!(end->known & KNOWN_RCV_NXT) || seq_le(segment_text(seg), end->rcv_nxt))
+	if (!(end->known & KNOWN_RCV_NXT)) {
 		advance(end, KNOWN_RCV_NXT, &end->rcv_nxt, segment_fin(seg));
+	} else if (seq_le(segment_text(seg), end->rcv_nxt)) {
+		/* What lies beyond the window is trimmed off (§3.10.7.4, 1st). */
+		edge = window_edge(end);
+		advance(end, KNOWN_RCV_NXT, &end->rcv_nxt,
+			seq_gt(segment_fin(seg), edge) ? edge : segment_fin(seg));
+	}
 }
 
 /* The variables after an event that was taken in. */
@@ -152,11 +170,13 @@ static void emit_ack(struct tcp_endpoint *end, const struct tcp_segment *seg)
 
 static void emit_syn(struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
-	if (!(end->known & KNOWN_ISS) || end->iss != seg->seq) {
+	if ((end->known & KNOWN_ISS) && end->iss != seg->seq) /* a cookie: another ISS each time */
+		end->known &= ~(KNOWN_ISS | KNOWN_SND_UNA | KNOWN_SND_NXT);
+	if (!(end->known & KNOWN_ISS)) {
 		end->iss = seg->seq;
-		end->snd_una = seg->seq;
-		end->snd_nxt = segment_end(seg);
-		end->known |= KNOWN_ISS | KNOWN_SND_UNA | KNOWN_SND_NXT;
+		end->known |= KNOWN_ISS;
+		advance(end, KNOWN_SND_UNA, &end->snd_una, seg->seq);
+		advance_snd_nxt(end, segment_end(seg));
 	}
 	if (!(seg->options & TCPO_WSCALE))
 		end->rcv_wscale = WSCALE_REFUSED;
@@ -194,6 +214,11 @@ static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 	case EV_SEND_SYNACK:
 		emit_syn(end, seg);
 		break;
+	case EV_SEND_ACK_OF_SYN:
+		advance(end, KNOWN_SND_UNA, &end->snd_una, end->iss + 1);
+		if (end->rcv_wscale != WSCALE_REFUSED)
+			end->rcv_wscale = WSCALE_UNKNOWN; /* whether the SYN-ACK had the option */
+		break;
 	case EV_SEND_RST:
 	case EV_SEND_REFUSAL:
 		if (end->state == FSM_CLOSED)
@@ -208,7 +233,7 @@ static void emit(struct tcp_endpoint *end, const struct tcp_segment *seg, enum f
 	default:
 		break;
 	}
-	advance(end, KNOWN_SND_NXT, &end->snd_nxt, segment_end(seg));
+	advance_snd_nxt(end, segment_end(seg));
 }
 
 void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
@@ -223,14 +248,17 @@ void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		emit_ack(end, seg);
 		run_pending_fin(end, steps);
 	}
-	if (opens && !aborts && end->state <= FSM_LISTEN)
+	if (opens && !aborts && end->state <= FSM_LISTEN) {
 		forget(end, (end->flags & EP_SYN_PENDING) && (seg->flags & TCPF_ACK));
+		if (seg->flags & TCPF_ACK)
+			end->flags |= EP_PASSIVE;
+	}
 	classify_sent(end, seg, &events);
 	for (i = 0; i < events.count; i++) {
 		if (!run(end, events.at[i], steps))
 			break;
 		emit(end, seg, events.at[i]);
-		if (opens)
+		if (opens || events.at[i] == EV_SEND_ACK_OF_SYN)
 			emit_ack(end, seg);
 	}
 	run_pending_fin(end, steps);
@@ -251,7 +279,7 @@ void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts
 	if (facts->known & KNOWN_SND_UNA)
 		advance(end, KNOWN_SND_UNA, &end->snd_una, facts->snd_una);
 	if (facts->known & KNOWN_SND_NXT)
-		advance(end, KNOWN_SND_NXT, &end->snd_nxt, facts->snd_nxt);
+		advance_snd_nxt(end, facts->snd_nxt);
 	if (facts->known & KNOWN_RCV_NXT) {
 		advance(end, KNOWN_RCV_NXT, &end->rcv_nxt, facts->rcv_nxt);
 		end->flags = facts->lagging ? end->flags & ~EP_FRESH : end->flags | EP_FRESH;
@@ -275,7 +303,7 @@ void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
 	if (state == FSM_SYN_SENT && (end->known & KNOWN_SND_UNA)) {
 		end->iss = end->snd_una;
 		end->known |= KNOWN_ISS;
-		advance(end, KNOWN_SND_NXT, &end->snd_nxt, end->iss + 1);
+		advance_snd_nxt(end, end->iss + 1);
 	}
 	if (fsm_has_sent_fin(state) && (end->known & KNOWN_SND_NXT)) {
 		end->snd_fin = end->snd_nxt - 1;

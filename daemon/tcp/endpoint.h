@@ -43,7 +43,8 @@ enum endpoint_flag {
 	EP_FIN_RECEIVED = 0x08, /* the peer's FIN was taken in: rcv_fin holds it */
 	EP_IMPLIED = 0x10,	/* the far end: its variables are deduced, none is exact */
 	EP_SYN_PENDING = 0x20,	/* a SYN came and neither SYN-ACK nor RST has answered it */
-	EP_FRESH = 0x40, /* RCV.NXT was learnt for the segment that comes next: it is exact */
+	EP_FRESH = 0x40,   /* RCV.NXT was learnt for the segment that comes next: it is exact */
+	EP_PASSIVE = 0x80, /* SYN_RECEIVED was entered from LISTEN, by a SYN-ACK that was seen */
 };
 
 /* Values of tcp_endpoint.rcv_wscale beside a shift. */

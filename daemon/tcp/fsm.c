@@ -4,8 +4,8 @@
  *
  * One row per state of RFC 9293 §3.3.2, one cell per event that can meet it: where it leads, what
  * the reference does with the segment, and what is odd about it. A cell that is not written
- * (V_NEVER) cannot happen: the classifier (classify.c) never says that event in that state, and
- * the tests fail if it does.
+ * (V_NEVER) cannot happen: the classifier (classify.c) never says that event in that state, for the
+ * reason in fsm_never.c, and the tests fail if it does.
  *
  * An end here is one connection, not a port: LISTEN is the listener's share in one handshake. It
  * stays LISTEN when the SYN comes and becomes SYN_RECEIVED when the SYN-ACK leaves, because a
@@ -84,6 +84,8 @@ const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR] = {
 	[EV_SEND_SYN_AGAIN]    = { FSM_SYN_SENT,     V_OK },
 	[EV_SEND_SYNACK]       = { FSM_SYN_RECEIVED, V_OK },	/* a SYN came that was not seen */
 	[EV_SEND_ACK]          = { FSM_SYN_SENT,     V_IGNORE,    AN_SENT_UNOPENED },
+	/* "rcv SYN,ACK / snd ACK": who sends the one has received the other, seen or not */
+	[EV_SEND_ACK_OF_SYN]   = { FSM_ESTABLISHED,  V_OK,        AN_SENT_UNOPENED },
 	[EV_SEND_FIN]          = { FSM_SYN_SENT,     V_IGNORE,    AN_SENT_UNOPENED },
 	[EV_SEND_RST]          = { FSM_CLOSED,       V_OK },
 	[EV_SEND_REFUSAL]      = { FSM_SYN_SENT,     V_OK },	/* of a SYN-ACK to another SYN */
@@ -110,6 +112,8 @@ const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR] = {
 	[EV_RCV_RST_OUTSIDE]   = { FSM_SYN_RECEIVED, V_IGNORE,    AN_RST_OUT_OF_WINDOW },
 	[EV_RCV_SYN_AGAIN]     = { FSM_SYN_RECEIVED, V_ACK },	/* the SYN-ACK is the answer */
 	[EV_RCV_SYN_IN_WINDOW] = { FSM_SYN_RECEIVED, V_CHALLENGE, AN_SYN_IN_WINDOW },
+	/* 4th: "return this connection to the LISTEN state": the listener goes on, this one ends */
+	[EV_RCV_SYN_GIVES_UP]  = { FSM_CLOSED,       V_OK,        AN_SYN_IN_WINDOW },
 	[EV_RCV_OLD_TIMESTAMP] = { FSM_SYN_RECEIVED, V_ACK,       AN_OLD_TIMESTAMP },
 	[EV_RCV_OLD]           = { FSM_SYN_RECEIVED, V_ACK },
 	[EV_RCV_OUTSIDE]       = { FSM_SYN_RECEIVED, V_ACK,       AN_OUT_OF_WINDOW },

@@ -43,6 +43,7 @@ enum fsm_state {
 	X(SEND_SYN_AGAIN)    /* a SYN with our ISS: retransmission */                              \
 	X(SEND_SYNACK)	     /* the passive OPEN's answer */                                       \
 	X(SEND_ACK)	     /* an ACK, with or without text */                                    \
+	X(SEND_ACK_OF_SYN)   /* SYN_SENT: of a SYN-ACK that was not seen here */                   \
 	X(SEND_FIN)	     /* CLOSE */                                                           \
 	X(SEND_FIN_CROSSED)  /* CLOSE, called before the FIN that is here was taken in */          \
 	X(SEND_FIN_AGAIN)    /* retransmission of our FIN */                                       \
@@ -56,6 +57,7 @@ enum fsm_state {
 	X(RCV_SYN_AGAIN)     /* the peer's SYN or SYN-ACK once more: seq = IRS */                  \
 	X(RCV_SYN_NEW)	     /* acceptable SYN that begins another life */                         \
 	X(RCV_SYN_IN_WINDOW) /* any other SYN on a connection (RFC 5961 §4) */                    \
+	X(RCV_SYN_GIVES_UP)  /* in the window of a passive handshake: back to LISTEN */            \
 	X(RCV_SYNACK)	     /* SYN_SENT: SYN and acceptable ACK */                                \
 	X(RCV_OLD_TIMESTAMP) /* RFC 7323 §5: PAWS */                                              \
 	X(RCV_OLD)	     /* unacceptable: ends before RCV.NXT (duplicate, keep-alive) */       \
@@ -151,6 +153,9 @@ struct fsm_step {
 extern const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR];
 
 struct fsm_step fsm_step(enum fsm_state state, enum fsm_event event);
+
+/* Why a V_NEVER cell is impossible; NULL for every other cell. */
+const char *fsm_never(enum fsm_state state, enum fsm_event event);
 
 const char *fsm_state_name(enum fsm_state state);	 /* "SYN_RECEIVED" */
 const char *fsm_event_name(enum fsm_event event);	 /* "RCV_ACK_OF_FIN" */

@@ -53,6 +53,26 @@ static void only_ok_moves(void **state)
 	}
 }
 
+/* An impossible cell is empty and says why; no other cell has such a reason. */
+static void what_never_happens_has_a_reason(void **state)
+{
+	const struct fsm_cell empty = { 0 };
+	int from, event;
+
+	(void)state;
+	for (from = 0; from < FSM_NR_STATES; from++) {
+		for (event = 0; event < EV_NR; event++) {
+			const struct fsm_cell *cell = &fsm_table[from][event];
+			bool never = cell->verdict == V_NEVER;
+
+			if (never != !!fsm_never(from, event))
+				fail_msg("%s in %s", fsm_event_name(event), fsm_state_name(from));
+			if (never)
+				assert_memory_equal(cell, &empty, sizeof(empty));
+		}
+	}
+}
+
 static void names_are_the_rfcs(void **state)
 {
 	(void)state;
@@ -111,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_are_those_of_figure_5),
 		cmocka_unit_test(only_ok_moves),
+		cmocka_unit_test(what_never_happens_has_a_reason),
 		cmocka_unit_test(names_are_the_rfcs),
 		cmocka_unit_test(anomaly_labels_differ),
 		cmocka_unit_test(every_anomaly_is_in_the_table),
