@@ -7,7 +7,6 @@
  * entries those of the tuple are kept in a history of our own, so that file and daemon are asked
  * the same question and give the same table.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +30,10 @@ struct explain {
 	struct tuple tuple;
 	const char *format; /* of the API: json, table, color */
 	struct settings settings;
+	const char *path; /* of the file, in messages too */
 	struct history *history;
 	uint64_t last_ns;
+	int code; /* of the file's answer */
 };
 
 static void keep(void *context, const struct conn_key *key, const struct track_entry *entry)
@@ -78,36 +79,55 @@ static int render(const struct explain *explain, const struct history_answer *an
 	return code;
 }
 
-/* The file was replayed: what is in the history now is asked for. */
-static int answer_from(const struct explain *explain, const char *path, uint64_t wall_offset_ns)
+/* The file was replayed, all of it or up to a damage: what is in the history now is asked for. */
+static void answer_from_file(void *context, uint64_t wall_offset_ns)
 {
 	const struct history_limits limits = { .lives = LIVES_MAX, .entries = KEPT_MAX };
+	struct explain *explain = context;
 	struct history_answer answer;
 	char text[TUPLE_TEXT_MAX];
-	int code = CLI_FAILED;
 
 	if (history_ask(explain->history, &explain->tuple, &limits, NULL, 0, &answer))
 		log_err("out of memory");
 	else if (!answer.nr_lives)
-		fprintf(stderr, "tcpwitness: %s: no connection %s\n", path,
+		fprintf(stderr, "tcpwitness: %s: no connection %s\n", explain->path,
 			tuple_format(&explain->tuple, text));
 	else
-		code = render(explain, &answer, wall_offset_ns);
+		explain->code = render(explain, &answer, wall_offset_ns);
 	history_answer_free(&answer);
-	return code;
 }
 
-static int explain_file(struct explain *explain, const char *path, bool is_capture,
-			struct capture_options *options)
+static int replay(struct explain *explain, FILE *file, bool is_capture,
+		  struct capture_options *options)
 {
 	const struct settings *settings = &explain->settings;
-	const struct replay_listener listener = { .context = explain, .told = keep };
-	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
-	uint64_t wall_offset_ns = 0; /* a capture's clock is the wall's */
-	int err, code;
+	const struct replay_listener listener = {
+		.context = explain,
+		.told = keep,
+		.done = answer_from_file,
+	};
+	int err;
+
+	if (!is_capture)
+		return replay_log(file, explain->path, settings->flows_max, settings->settle_ms,
+				  &listener);
+	options->flows_max = (uint32_t)settings->flows_max;
+	options->told = keep;
+	options->told_context = explain;
+	err = replay_capture(file, explain->path, options);
+	/* A capture's clock is the wall's already; one that is none has said so. */
+	if (!err || history_stats(explain->history).entries)
+		answer_from_file(explain, 0);
+	return err;
+}
+
+static int explain_file(struct explain *explain, bool is_capture, struct capture_options *options)
+{
+	FILE *file = strcmp(explain->path, "-") ? fopen(explain->path, "re") : stdin;
+	int err;
 
 	if (!file) {
-		fprintf(stderr, "tcpwitness: cannot open %s: %s\n", path, strerror(errno));
+		log_err("cannot open %s: %m", explain->path);
 		return CLI_FAILED;
 	}
 	explain->history = history_new(KEPT_MAX);
@@ -116,20 +136,10 @@ static int explain_file(struct explain *explain, const char *path, bool is_captu
 		log_err("history: %m");
 		return CLI_FAILED;
 	}
-	options->flows_max = (uint32_t)settings->flows_max;
-	options->told = keep;
-	options->told_context = explain;
-	if (is_capture)
-		err = replay_capture(file, path, options);
-	else
-		err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener,
-				 &wall_offset_ns);
-	/* What came before a damage is told nevertheless. */
-	code = err && !history_stats(explain->history).entries ?
-		       CLI_FAILED :
-		       answer_from(explain, path, wall_offset_ns);
+	explain->code = CLI_FAILED;
+	err = replay(explain, file, is_capture, options);
 	history_free(explain->history);
-	return err ? CLI_FAILED : code;
+	return err ? CLI_FAILED : explain->code;
 }
 
 static int explain_daemon(const struct explain *explain, const char *socket_path)
@@ -199,7 +209,8 @@ int cli_explain(int argc, char **argv)
 		if (!capture_options_add_local(&options, local[i]))
 			return cli_usage_error("--local: '%s' is no IP address", local[i]);
 	explain.format = json ? "json" : wants_colour() ? "color" : "table";
-	if (record || capture)
-		return explain_file(&explain, record ? record : capture, !record, &options);
+	explain.path = record ? record : capture;
+	if (explain.path)
+		return explain_file(&explain, !record, &options);
 	return explain_daemon(&explain, socket_path);
 }

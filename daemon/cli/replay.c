@@ -47,9 +47,7 @@ static int print_log(FILE *file, const char *path, const struct settings *settin
 {
 	struct printer printer = { .connections = connections };
 	const struct replay_listener listener = { .context = &printer, .event = print_event };
-	uint64_t wall_offset_ns;
-	int err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener,
-			     &wall_offset_ns);
+	int err = replay_log(file, path, settings->flows_max, settings->settle_ms, &listener);
 
 	text_free(&printer.line);
 	if (fflush(stdout) && !err)

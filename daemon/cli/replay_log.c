@@ -123,7 +123,7 @@ static int replay_all(struct replay *replay)
 }
 
 int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle_ms,
-	       const struct replay_listener *listener, uint64_t *ret_wall_offset_ns)
+	       const struct replay_listener *listener)
 {
 	struct replay replay = { .listener = listener };
 	struct tracker_settings tracking = {
@@ -157,7 +157,8 @@ int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle
 	if (listener->event)
 		log_info("%llu records replayed, %llu rejected", (unsigned long long)replay.records,
 			 (unsigned long long)replay.rejected);
-	*ret_wall_offset_ns = (uint64_t)replay.info->realtime_offset_ns;
+	if (listener->done)
+		listener->done(listener->context, (uint64_t)replay.info->realtime_offset_ns);
 out:
 	tracker_free(replay.tracker);
 	recordlog_free(replay.reader);

@@ -15,6 +15,8 @@ struct replay_listener {
 	 * event: 0, or -errno to stop. */
 	int (*event)(void *context, const struct track_event *event, uint64_t wall_offset_ns);
 	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
+	/* At the end, whether damaged or not, while the names that entries point at still live. */
+	void (*done)(void *context, uint64_t wall_offset_ns);
 };
 
 /*
@@ -22,7 +24,7 @@ struct replay_listener {
  * after one logged line; what came before the error was told nevertheless.
  */
 int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle_ms,
-	       const struct replay_listener *listener, uint64_t *ret_wall_offset_ns);
+	       const struct replay_listener *listener);
 
 /* The flags that replaying commands share with `run` are checked by its table; NULL: the default.
  * CLI_OK, or CLI_USAGE after one line on stderr. */

@@ -2,7 +2,8 @@
 /*
  * One line of a connection's story: what was observed or concluded, what it did to the reference,
  * and where both views stood afterwards. 64 bytes, so that many can be kept; only the lines that
- * begin and end a life carry the tuple, the others its number.
+ * begin and end a life carry the tuple, the others its number. Reasons live as long as the names
+ * that tracker_ops.drop_reason gives.
  */
 #ifndef TCPWITNESS_ENTRY_H
 #define TCPWITNESS_ENTRY_H
@@ -68,7 +69,7 @@ struct track_entry {
 					uint8_t tcp_flags;
 				} segment;
 				struct {
-					const char *reason; /* static text, or NULL */
+					const char *reason; /* the tracker's, or NULL */
 					uint32_t seq;
 					uint8_t tcp_flags;
 				} drop;
@@ -77,7 +78,7 @@ struct track_entry {
 					uint8_t from, to; /* enum kernel_state */
 				} change;
 				struct {
-					const char *reason; /* static text, or NULL */
+					const char *reason; /* the tracker's, or NULL */
 					uint8_t kind;	    /* enum divergence_kind */
 				} divergence;
 			};

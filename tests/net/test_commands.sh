@@ -92,7 +92,7 @@ refuses explain_without_tuple 2 'usage: tcpwitness explain' "$tcpwitness" explai
 refuses explain_bad_tuple 2 "'10.0.0.1' is not ADDR:PORT-ADDR:PORT" "$tcpwitness" explain 10.0.0.1
 refuses explain_two_files 2 '--record or --capture, not both' \
 	"$tcpwitness" explain --record=a --capture=b 10.0.0.1:1
-refuses explain_no_file 1 'cannot open /nonexistent/log' \
+refuses explain_no_file 1 'error: cannot open /nonexistent/log' \
 	"$tcpwitness" explain --record=/nonexistent/log 10.0.0.1:1
 refuses explain_no_log 1 'error: /dev/null is not a tcpwitness record log' \
 	"$tcpwitness" explain --record=/dev/null 10.0.0.1:1

@@ -124,25 +124,30 @@ def same_from_everywhere(lab, family):
 
 @case("a divergence and its rule")
 def divergence_with_its_rule(lab):
-    with Daemon(lab.a, device="v0") as daemon:
-        address = lab.ip(lab.a, IPV4)
-        peer = RawPeer(lab, lab.a, IPV4)
-        ports = iter(range(30000, 30100))
-        with listener(lab.a, address, PORT + 1, backlog=2):
-            refused = overflow(lab.a, PORT + 1, 2,
-                               lambda: peer.connection(next(ports), PORT + 1))
-            event = daemon.wait_event("divergence_open", kind="accept_queue_overflow")
-            text = explain(f"--api.socket={daemon.socket_path}",
-                           f"{event['local']}-{event['remote']}")
-            check(refused, "none was refused")
-            found = [row for row in rows(text) if row[1] == "** accept_queue_overflow **"]
-            check_equal("the divergence's line", [row[:4] for row in found],
-                        [("ESTABLISHED", "** accept_queue_overflow **", "ESTABLISHED",
-                          "NEW_SYN_RECV")])
-            check("accept_queue_full" in text, "the reason is missing")
-            for talk in refused:
-                talk.send("R")
-        peer.close()
+    with tempfile.TemporaryDirectory() as directory:
+        log = os.path.join(directory, "log")
+        with Daemon(lab.a, f"--record={log}", device="v0") as daemon:
+            address = lab.ip(lab.a, IPV4)
+            peer = RawPeer(lab, lab.a, IPV4)
+            ports = iter(range(30000, 30100))
+            with listener(lab.a, address, PORT + 1, backlog=2):
+                refused = overflow(lab.a, PORT + 1, 2,
+                                   lambda: peer.connection(next(ports), PORT + 1))
+                event = daemon.wait_event("divergence_open", kind="accept_queue_overflow")
+                tuple_ = f"{event['local']}-{event['remote']}"
+                for talk in refused:
+                    talk.send("R")
+            daemon.wait_event("connection", local=event["local"], remote=event["remote"])
+            peer.close()
+            text = explain(f"--api.socket={daemon.socket_path}", tuple_)
+        found = [row for row in rows(text) if row[1] == "** accept_queue_overflow **"]
+        check_equal("the divergence's line", [row[:4] for row in found],
+                    [("ESTABLISHED", "** accept_queue_overflow **", "ESTABLISHED",
+                      "NEW_SYN_RECV")])
+        check("(accept_queue_full)" in text, "the reason is missing")
+        check("TCP_LISTEN_OVERFLOW" in text, "the dropped ACK is missing")
+        # its names are those of the kernel that recorded
+        check_equal("the record log's table", explain(f"--record={log}", tuple_), text)
 
 
 @case("a short history, wrong questions")
