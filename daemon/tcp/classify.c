@@ -278,7 +278,9 @@ static void received_text_and_fin(const struct tcp_endpoint *end, const struct t
 		     (seq_gt(segment_text(seg), end->rcv_nxt) || (seg->len && seq_gt(fin, edge)));
 
 	if (fsm_has_received_fin(end->state)) {
-		if (known && seq_gt(segment_end(seg), end->rcv_nxt))
+		bool anything = seg->len || (seg->flags & TCPF_FIN);
+
+		if (anything && known && seq_gt(segment_end(seg), end->rcv_nxt))
 			say(ret, EV_RCV_TEXT);
 		else if (seg->flags & TCPF_FIN)
 			say(ret, EV_RCV_FIN_AGAIN);

@@ -27,7 +27,7 @@
 
 #include "tcp/dialogue.h"
 
-#define SCRIPT_LINES_MAX 64
+#define SCRIPT_LINES_MAX 96
 #define SCRIPT_WORDS_MAX 400
 #define SCRIPT_ERROR_MAX 1400
 

@@ -18,7 +18,7 @@
 #include "unit/script.h"
 
 #define FILE_MAX (1u << 20)
-#define SCRIPTS_MAX 1000
+#define SCRIPTS_MAX 400
 
 static struct {
 	bool on;
@@ -60,15 +60,17 @@ static void read_file(const char *path)
 	struct script_source source;
 	FILE *file = fopen(path, "r");
 	size_t size;
+	int err;
 
 	assert_non_null(file);
 	size = fread(text, 1, sizeof(text), file);
 	fclose(file);
 	script_source_init(&source, path, text, size);
-	while (script_read(&source, &scripts[script_count]) > 0) {
+	while ((err = script_read(&source, &scripts[script_count])) > 0) {
 		assert_true(script_holds(script_count, meets[script_count]));
 		assert_true(++script_count < SCRIPTS_MAX);
 	}
+	assert_int_equal(err, 0);
 }
 
 static int read_scripts(void **state)
