@@ -274,6 +274,22 @@ static void picked_up_in_mid_life(void **state)
 	assert_int_equal(out.stats.stray_segments, 1);
 }
 
+/* Picked up, too, the variables are exact: a RST beside RCV.NXT ends nothing (RFC 5961 §3). */
+static void exact_from_mid_life_on(void **state)
+{
+	struct capture_file *file = begin(&(struct capture_file){ 0 });
+	struct outcome out;
+
+	(void)state;
+	CLIENT(.flags = A, .seq = 401, .ack = 1501);
+	SERVER(.flags = R, .seq = 1601);
+	CLIENT(.flags = A, .seq = 401, .ack = 1501);
+	finish(file, &out);
+	assert_int_equal(out.count, 1);
+	assert_paths(&out.reports[0], "ESTABLISHED", "ESTABLISHED");
+	assert_int_equal(out.reports[0].anomalies, 1u << AN_RST_IN_WINDOW);
+}
+
 /* The SYN is missing, or comes late: the SYN-ACK says who is who. */
 static void begins_with_synack(void **state)
 {
@@ -537,6 +553,30 @@ static void full_table(void **state)
 	assert_int_equal(out.stats.unobservable[UNOBSERVABLE_EVICTED], 30);
 }
 
+/* What is only remembered for its late segments gives way before anything that lives. */
+static void ended_ones_give_way_first(void **state)
+{
+	struct capture_file *file = begin(&(struct capture_file){ 0 });
+	struct outcome out;
+
+	(void)state;
+	for (uint16_t port = 1; port <= 30; port++) {
+		CLIENT(.flags = S, .seq = 100, .client_port = port);
+		if (port > 10 && port <= 20)
+			SERVER(.flags = R | A, .ack = 101, .client_port = port);
+		else
+			SERVER(.flags = S | A, .seq = 500, .ack = 101, .client_port = port);
+	}
+	capture_close(file);
+	play(file, (struct how){ .flows_max = 20 }, &out);
+	capture_remove(file);
+	assert_int_equal(out.count, 30);
+	for (size_t i = 0; i < out.count; i++)
+		assert_true(out.reports[i].observable);
+	assert_int_equal(out.stats.evictions, 10);
+	assert_int_equal(out.stats.unobservable[UNOBSERVABLE_EVICTED], 0);
+}
+
 /* --- the same through a capture and straight into the reference --- */
 
 struct sides {
@@ -680,6 +720,7 @@ int main(void)
 		cmocka_unit_test(refused_and_reset),
 		cmocka_unit_test(lives_on_one_tuple),
 		cmocka_unit_test(picked_up_in_mid_life),
+		cmocka_unit_test(exact_from_mid_life_on),
 		cmocka_unit_test(begins_with_synack),
 		cmocka_unit_test(handshake_out_of_order),
 		cmocka_unit_test(every_segment_twice),
@@ -690,6 +731,7 @@ int main(void)
 		cmocka_unit_test(unfinished_ends_are_unknown),
 		cmocka_unit_test(handshake_times_out),
 		cmocka_unit_test(full_table),
+		cmocka_unit_test(ended_ones_give_way_first),
 		cmocka_unit_test(capture_tells_what_the_reference_does),
 	};
 

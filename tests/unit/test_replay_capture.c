@@ -92,6 +92,51 @@ static void lines_in_the_order_of_ends(void **state)
 	capture_remove(&file);
 }
 
+static void closes(struct capture_file *file, uint16_t port)
+{
+	CLIENT(.flags = S, .seq = 100, .client_port = port);
+	SERVER(.flags = S | A, .seq = 500, .ack = 101, .client_port = port);
+	CLIENT(.flags = F | A, .seq = 101, .ack = 501, .client_port = port);
+	SERVER(.flags = F | A, .seq = 501, .ack = 102, .client_port = port);
+}
+
+static void is_refused(struct capture_file *file, uint16_t port)
+{
+	CLIENT(.flags = S, .seq = 100, .client_port = port);
+	SERVER(.flags = R | A, .ack = 101, .client_port = port);
+}
+
+/* 2 MSL are over a moment before each RST, and noticed a moment after it. */
+static void deadlines_are_in_order_too(void **state)
+{
+	struct capture_file file;
+	char *printed, expected[32];
+	const char *at;
+
+	(void)state;
+	begin(&file);
+	for (uint16_t i = 1; i <= 60; i++) {
+		file.now_ns = CAPTURE_START_NS + i * 2 * NS_PER_MS;
+		closes(&file, i);
+	}
+	for (uint16_t i = 1; i <= 60; i++) {
+		file.now_ns = CAPTURE_START_NS + 60 * NS_PER_SEC + (i * 2 + 1) * NS_PER_MS;
+		is_refused(&file, 100 + i);
+	}
+	capture_close(&file);
+	assert_int_equal(REPLAY(&printed, file.path), CLI_OK);
+	at = printed;
+	for (uint16_t i = 1; i <= 60; i++) {
+		for (int refused = 0; refused < 2; refused++) {
+			snprintf(expected, sizeof(expected), "10.0.0.1:%d > ", i + refused * 100);
+			assert_int_equal(strncmp(at, expected, strlen(expected)), 0);
+			at = strchr(at, '\n') + 1;
+		}
+	}
+	free(printed);
+	capture_remove(&file);
+}
+
 /* What ends at the same time is ordered by tuple, whatever the order in the capture. */
 static void then_in_the_order_of_tuples(void **state)
 {
@@ -244,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_in_the_order_of_ends),
+		cmocka_unit_test(deadlines_are_in_order_too),
 		cmocka_unit_test(then_in_the_order_of_tuples),
 		cmocka_unit_test(events_of_the_log),
 		cmocka_unit_test(local_addresses_turn_it),
