@@ -153,12 +153,18 @@ static void received_syn_sent(const struct tcp_endpoint *end, const struct tcp_s
 	}
 }
 
-/* The octets from RCV.NXT to the right edge of the window; the widest where it is not known. */
+/* The octets from RCV.NXT to the right edge that was announced last. */
+static uint32_t announced(const struct tcp_endpoint *end)
+{
+	return seq_gt(end->rcv_edge, end->rcv_nxt) ? end->rcv_edge - end->rcv_nxt : 0;
+}
+
+/* RCV.WND; the widest there is where it is not known. */
 static uint32_t window(const struct tcp_endpoint *end)
 {
 	if (is_live(end) || !knows(end, KNOWN_RCV_EDGE) || !knows(end, KNOWN_RCV_NXT))
 		return WINDOW_MAX;
-	return seq_gt(end->rcv_edge, end->rcv_nxt) ? end->rcv_edge - end->rcv_nxt : 0;
+	return announced(end);
 }
 
 seq_t window_edge(const struct tcp_endpoint *end)
@@ -211,8 +217,8 @@ static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct 
 	if (end->state == FSM_TIME_WAIT && !(seg->flags & TCPF_ACK) && newer)
 		return EV_RCV_SYN_NEW;
 	if (end->state == FSM_SYN_RECEIVED && (end->flags & EP_PASSIVE) &&
-	    knows(end, KNOWN_RCV_NXT | KNOWN_RCV_EDGE) && seq_ge(seg->seq, end->rcv_nxt) &&
-	    seq_lt(seg->seq, end->rcv_edge))
+	    knows(end, KNOWN_RCV_NXT | KNOWN_RCV_EDGE) &&
+	    seq_in_window(seg->seq, end->rcv_nxt, announced(end)))
 		return EV_RCV_SYN_GIVES_UP;
 	return EV_RCV_SYN_IN_WINDOW;
 }

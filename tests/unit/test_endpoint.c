@@ -165,6 +165,49 @@ static void check_dropped(struct walk *walk, const struct tcp_endpoint *before,
 	holds(walk, memcmp(&copy, &walk->end, sizeof(copy)) == 0);
 }
 
+/* The four cases of RFC 9293 §3.10.7.4, 1st, once more: not as the classifier computes them. */
+static bool is_acceptable(const struct tcp_endpoint *end, const struct tcp_segment *seg)
+{
+	uint32_t first = seg->seq - end->rcv_nxt, last;
+	uint32_t window = seq_gt(end->rcv_edge, end->rcv_nxt) ? end->rcv_edge - end->rcv_nxt : 0;
+	uint32_t length = seg->len + !!(seg->flags & TCPF_SYN) + !!(seg->flags & TCPF_FIN);
+
+	if (length == 0)
+		return window ? first < window : first == 0;
+	last = first + length - 1;
+	return first < window || last < window;
+}
+
+/* What the reference lets pass although it is not acceptable; the code says why at each. */
+static bool is_exempt(const struct tcp_endpoint *end, const struct tcp_segment *seg)
+{
+	seq_t after = seg->seq + seg->len + !!(seg->flags & TCPF_SYN) + !!(seg->flags & TCPF_FIN);
+	/* "special allowance should be made to accept valid ACKs, URGs, and RSTs" */
+	bool closed = seq_le(end->rcv_edge, end->rcv_nxt);
+
+	if (seg->flags & TCPF_RST)
+		return (closed && seg->seq == end->rcv_nxt) ||
+		       (seg->seq == end->rcv_nxt - 1 && fsm_has_received_fin(end->state) &&
+			end->state != FSM_TIME_WAIT);
+	if (closed && seq_le(seg->seq, end->rcv_nxt) && seq_ge(after, end->rcv_nxt))
+		return true;
+	return after == end->rcv_nxt || (after == seg->seq && seg->seq == end->rcv_edge);
+}
+
+/* No transition on an unacceptable segment, except those that are named. */
+static void check_unacceptable(struct walk *walk, const struct tcp_endpoint *before,
+			       const struct tcp_segment *seg, size_t *count)
+{
+	const uint8_t needed = KNOWN_RCV_NXT | KNOWN_RCV_EDGE;
+
+	if (walk->live || before->state <= FSM_SYN_SENT || (before->known & needed) != needed)
+		return;
+	if (is_acceptable(before, seg) || is_exempt(before, seg))
+		return;
+	holds(walk, walk->end.state == before->state);
+	(*count)++;
+}
+
 /* The same segment once more: exact knowledge ends where it was. */
 static void check_doubled(struct walk *walk, const struct tcp_segment *seg)
 {
@@ -182,6 +225,7 @@ static void walks_hold(void **state)
 {
 	uint64_t seed = seed_of_run();
 	struct endpoint_steps steps;
+	size_t unacceptable = 0;
 	struct walk walk;
 	int i, k;
 
@@ -200,9 +244,12 @@ static void walks_hold(void **state)
 			if (sent)
 				continue;
 			check_dropped(&walk, &before, &steps);
+			check_unacceptable(&walk, &before, &seg, &unacceptable);
 			check_doubled(&walk, &seg);
 		}
 	}
+	print_message("%zu unacceptable segments\n", unacceptable);
+	assert_true(unacceptable > WALKS / 10);
 }
 
 static struct tcp_segment shifted(struct tcp_segment seg, bool sent, seq_t local, seq_t remote)
