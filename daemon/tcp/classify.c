@@ -2,6 +2,9 @@
 /*
  * What a segment means to the end that sends it and to the end it reaches (RFC 9293 §3.10.7).
  *
+ * There is no clock here: a timestamp that is older than 24 days is still compared with (RFC 7323
+ * §5.5). URG is no event: it moves nothing (RFC 9293 §3.8.5).
+ *
  * Two ways of knowing. In a capture (no EP_LIVE) RCV.NXT and SND.NXT are exact. Live, data is not
  * seen: they are lower bounds, and the true one lies within a window ahead. A variable that is
  * not known at all accepts every segment, as if it came where it was expected.

@@ -108,6 +108,7 @@ const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR] = {
 	[EV_SEND_RST]          = { FSM_CLOSED,       V_OK },
 	[EV_SEND_REFUSAL]      = { FSM_SYN_RECEIVED, V_OK },	/* of an ACK that is not of our SYN */
 	[EV_RCV_RST]           = { FSM_CLOSED,       V_OK },
+	/* Linux drops a request by any RST in its window (net/ipv4/tcp_minisocks.c:tcp_check_req) */
 	[EV_RCV_RST_IN_WINDOW] = { FSM_SYN_RECEIVED, V_CHALLENGE, AN_RST_IN_WINDOW },
 	[EV_RCV_RST_OUTSIDE]   = { FSM_SYN_RECEIVED, V_IGNORE,    AN_RST_OUT_OF_WINDOW },
 	[EV_RCV_SYN_AGAIN]     = { FSM_SYN_RECEIVED, V_ACK },	/* the SYN-ACK is the answer */
@@ -204,7 +205,11 @@ const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR] = {
 	[EV_RCV_RST]           = { FSM_CLOSED,       V_OK,        AN_TIME_WAIT_ASSASSINATED },
 	[EV_RCV_SYN_NEW]       = { FSM_TIME_WAIT,    V_RESTART,   AN_TIME_WAIT_REUSED },	/* §3.6.1 */
 	[EV_RCV_TEXT]          = { FSM_TIME_WAIT,    V_IGNORE,    AN_RECEIVED_PAST_FIN },
-	[EV_RCV_FIN_AGAIN]     = { FSM_TIME_WAIT,    V_REARM },	/* 8th: restart the 2 MSL timer */
+	/*
+	 * 8th: restart the 2 MSL timer. Nothing else does; Linux's starts again by any bare ACK at
+	 * RCV.NXT and by what it answers (net/ipv4/tcp_minisocks.c:tcp_timewait_state_process).
+	 */
+	[EV_RCV_FIN_AGAIN]     = { FSM_TIME_WAIT,    V_REARM },
 },
 
 };

@@ -332,6 +332,7 @@ static void zero_window_takes_acks_only(void **state)
 					.snd_una = 40 };
 	struct tcp_segment full = { .seq = 50, .ack = 100, .flags = TCPF_ACK, .window = 0 };
 	struct tcp_segment ack = { .seq = 100, .ack = 50, .flags = TCPF_ACK };
+	struct tcp_segment probe = { .seq = 100, .ack = 50, .len = 1, .flags = TCPF_ACK };
 	struct tcp_segment beyond = { .seq = 101, .ack = 50, .len = 1, .flags = TCPF_ACK };
 	struct endpoint_steps steps = { 0 };
 	struct tcp_endpoint end;
@@ -346,6 +347,10 @@ static void zero_window_takes_acks_only(void **state)
 	assert_int_equal(end.snd_una, 50);
 	endpoint_receive(&end, &beyond, &steps);
 	assert_int_equal(steps.at[2].event, EV_RCV_OUTSIDE);
+	endpoint_receive(&end, &probe, &steps);
+	assert_int_equal(steps.at[3].event, EV_RCV_ACK);
+	assert_int_equal(steps.count, 4);
+	assert_int_equal(end.rcv_nxt, 100);
 }
 
 static void nothing_known_accepts_everything(void **state)
