@@ -259,6 +259,8 @@ void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t stat
 	/* A listener found by a lookup is no move of this connection's socket. */
 	if (from != to && to != FSM_LISTEN)
 		tracker->stats.transitions[VIEW_KERNEL][from][to]++;
+	if (conn->role == ROLE_SERVER && fsm_is_synchronized(to))
+		tracker_count_opened(tracker, conn, ROLE_SERVER);
 	tracker_assume_kernel(tracker, conn, state, substate);
 }
 

@@ -51,6 +51,7 @@ struct tracker_stats {
 	uint64_t gaps;			    /* wire_only: acknowledged and never seen */
 	/* Second children of one handshake: PassiveOpens counts them, they were never anything. */
 	uint64_t duplicate_children;
+	uint64_t kernel_gaps; /* state changes that no tracepoint told, learnt otherwise */
 	uint64_t looks;
 };
 
