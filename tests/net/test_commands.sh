@@ -97,8 +97,8 @@ refuses explain_no_file 1 'error: cannot open /nonexistent/log' \
 refuses explain_no_log 1 'error: /dev/null is not a tcpwitness record log' \
 	"$tcpwitness" explain --record=/dev/null 10.0.0.1:1
 refuses replay_without_file 2 'usage: tcpwitness replay' "$tcpwitness" replay
-refuses replay_of_no_log 1 'error: /dev/null is not a tcpwitness record log' \
-	"$tcpwitness" replay /dev/null
+refuses replay_of_nothing 1 'error: /dev/null is empty' "$tcpwitness" replay /dev/null
+refuses replay_of_no_log 1 'error: cannot read /proc/version as a capture' "$tcpwitness" replay /proc/version
 refuses replay_of_no_file 1 'error: cannot open /nonexistent/log' \
 	"$tcpwitness" replay /nonexistent/log
 says detach_nothing 0 '^0 filters removed$' "${inside[@]}" "$tcpwitness" detach
