@@ -55,6 +55,9 @@ static const struct {
 	{ FSM_SYN_SENT, EV_RCV_RST, "connection refused (§3.10.7.3)" },
 	{ FSM_SYN_SENT, EV_RCV_SYN, "SYNs crossed: simultaneous open (figure 7)" },
 	{ FSM_SYN_SENT, EV_RCV_ACK, "neither SYN nor RST: ignored (§3.10.7.3)" },
+	{ FSM_SYN_SENT, EV_SEND_ACK_OF_SYN, "ACK of a SYN-ACK that was not seen (figure 5)" },
+	{ FSM_SYN_RECEIVED, EV_RCV_SYN_GIVES_UP,
+	  "SYN in the window: back to LISTEN (§3.10.7.4, 4th)" },
 	{ FSM_FIN_WAIT_1, EV_RCV_FIN, "FINs crossed: simultaneous close (figure 13)" },
 	{ FSM_TIME_WAIT, EV_RCV_FIN_AGAIN, "FIN again: 2 MSL anew (§3.10.7.4, 8th)" },
 	{ FSM_TIME_WAIT, EV_TIMEOUT, "2 MSL are over (§3.10.8)" },
@@ -62,11 +65,11 @@ static const struct {
 
 const char *rule_of(const struct fsm_step *step)
 {
-	if (step->anomaly != AN_NONE)
-		return anomalies[step->anomaly] ? anomalies[step->anomaly] :
-						  fsm_anomaly_label(step->anomaly);
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
 		if (cells[i].state == step->from && cells[i].event == step->event)
 			return cells[i].rule;
+	if (step->anomaly != AN_NONE)
+		return anomalies[step->anomaly] ? anomalies[step->anomaly] :
+						  fsm_anomaly_label(step->anomaly);
 	return events[step->event];
 }
