@@ -55,7 +55,7 @@ static const struct {
 	{ FSM_SYN_SENT, EV_RCV_RST, "connection refused (§3.10.7.3)" },
 	{ FSM_SYN_SENT, EV_RCV_SYN, "SYNs crossed: simultaneous open (figure 7)" },
 	{ FSM_SYN_SENT, EV_RCV_ACK, "neither SYN nor RST: ignored (§3.10.7.3)" },
-	{ FSM_SYN_SENT, EV_SEND_ACK_OF_SYN, "ACK of a SYN-ACK that was not seen (figure 5)" },
+	{ FSM_SYN_SENT, EV_SEND_ACK_OF_SYN, "ACK of a SYN-ACK that was not seen (§3.3.2)" },
 	{ FSM_SYN_RECEIVED, EV_RCV_SYN_GIVES_UP,
 	  "SYN in the window: back to LISTEN (§3.10.7.4, 4th)" },
 	{ FSM_FIN_WAIT_1, EV_RCV_FIN, "FINs crossed: simultaneous close (figure 13)" },
