@@ -252,6 +252,9 @@ static void give_up(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		tracker_finish(tracker, handle, now_ns);
 		return;
 	}
+	/* It did not end where the reference thought it did. */
+	if (wire_over(conn))
+		conn->end = END_UNKNOWN;
 	tracker_adopt_wire(tracker, conn, kview_as_fsm(conn->kernel.state, conn->kernel.substate),
 			   &(struct endpoint_facts){ 0 });
 	if (conn_local_state(conn) == FSM_TIME_WAIT)

@@ -25,16 +25,6 @@
 #include "tcp_defs.h"
 #include "track/tracker_parts.h"
 
-static bool is_syn(const struct rec_segment *rec)
-{
-	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
-}
-
-static bool is_synack(const struct rec_segment *rec)
-{
-	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
-}
-
 static void turn(struct observation *seen)
 {
 	const struct conn_key key = seen->key;
@@ -53,10 +43,10 @@ static bool is_from_remote(const struct tracker *tracker, const struct observati
 	bool source, destination;
 
 	if (!ops->is_local)
-		return is_synack(seen->segment);
+		return segment_is_synack(seen->segment);
 	source = ops->is_local(ops->context, seen->key.local_address);
 	destination = ops->is_local(ops->context, seen->key.remote_address);
-	return source == destination ? is_synack(seen->segment) : destination;
+	return source == destination ? segment_is_synack(seen->segment) : destination;
 }
 
 /* Turns the observation, whose source is called local, the way its connection has it. */
@@ -71,7 +61,7 @@ static uint32_t orient(struct tracker *tracker, struct observation *seen)
 			turn(seen);
 	}
 	if (handle != FLOW_NONE && flowtable_at(tracker->table, handle)->flags & CONN_REPORTED &&
-	    is_syn(seen->segment)) {
+	    segment_is_syn(seen->segment)) {
 		tracker_finish(tracker, handle, seen->ts_ns);
 		handle = FLOW_NONE;
 		if (!seen->sent)
@@ -110,7 +100,7 @@ void tracker_start_captured(struct tracker *tracker, struct conn *conn,
 			    const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
-	bool syn = is_syn(rec), synack = is_synack(rec);
+	bool syn = segment_is_syn(rec), synack = segment_is_synack(rec);
 
 	if (!syn && !synack) {
 		conn_set_unobservable(conn, UNOBSERVABLE_ADOPTED);

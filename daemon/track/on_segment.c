@@ -6,16 +6,6 @@
 /* A segment seen again on a second interface comes within this time (DESIGN §4). */
 #define COPY_WINDOW_NS 10000000ull
 
-static bool is_syn(const struct rec_segment *rec)
-{
-	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
-}
-
-static bool is_synack(const struct rec_segment *rec)
-{
-	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
-}
-
 static struct tcp_segment segment_of(const struct rec_segment *rec)
 {
 	return (struct tcp_segment){
@@ -53,7 +43,7 @@ static bool is_new_life(const struct conn *conn, const struct observation *seen)
 	const struct rec_segment *rec = seen->segment;
 	enum fsm_state wire = conn_local_state(conn);
 
-	if (!is_syn(rec))
+	if (!segment_is_syn(rec))
 		return false;
 	if (!(conn->flags & CONN_WIRE_SEEN))
 		return conn->kernel.state == KS_CLOSE || conn->kernel.state == KS_TIME_WAIT;
@@ -78,7 +68,7 @@ static void start_wire(struct tracker *tracker, struct conn *conn, const struct 
 		tracker_start_captured(tracker, conn, seen);
 		return;
 	}
-	if (is_syn(rec) && (seen->sent || snapshot->state != KS_SYN_SENT)) {
+	if (segment_is_syn(rec) && (seen->sent || snapshot->state != KS_SYN_SENT)) {
 		dialogue_init(&conn->talk, seen->sent ? FSM_CLOSED : FSM_LISTEN,
 			      seen->sent ? FSM_LISTEN : FSM_CLOSED, true);
 		conn->flags |= CONN_WIRE_SEEN | CONN_HANDSHAKE_SEEN;
@@ -101,9 +91,9 @@ static bool is_worth_following(const struct tracker *tracker, const struct obser
 
 	if (rec->tcp_flags & TCPF_RST)
 		return false;
-	if ((is_syn(rec) && seen->sent) || tracker->settings.wire_only)
+	if ((segment_is_syn(rec) && seen->sent) || tracker->settings.wire_only)
 		return true;
-	if (is_syn(rec))
+	if (segment_is_syn(rec))
 		return state == KS_LISTEN || state == KS_NEW_SYN_RECV || state == KS_SYN_SENT ||
 		       (state == KS_TIME_WAIT && rec->snapshot.bits & SNAP_QUEUES);
 	return is_full(state) || state == KS_NEW_SYN_RECV || state == KS_SYN_RECV ||
@@ -171,11 +161,11 @@ static void weigh(struct conn *conn, const struct observation *seen)
 		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
 	if (!seen->sent) {
 		conn_weigh_queues(conn, snapshot, rec->tcp_flags);
-		if (is_syn(rec))
+		if (segment_is_syn(rec))
 			note_syn(conn, seen->ts_ns);
 		return;
 	}
-	if (is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&
+	if (segment_is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&
 	    !(snapshot->bits & SNAP_CTL_SK))
 		conn->evidence |= EVIDENCE_COOKIE;
 }
@@ -245,7 +235,7 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	tracker_take_steps(tracker, conn, &steps, observation->ts_ns);
 	note_ends(conn, observation, &steps);
 	tracker_tell_segment(tracker, conn, observation);
-	if (is_syn(observation->segment) && observation->sent)
+	if (segment_is_syn(observation->segment) && observation->sent)
 		tracker_count_opened(tracker, conn, ROLE_CLIENT);
 	conn->last_ns = observation->ts_ns;
 	tracker_compare(tracker, handle, observation->ts_ns);

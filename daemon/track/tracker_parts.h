@@ -3,6 +3,7 @@
 #ifndef TCPWITNESS_TRACKER_PARTS_H
 #define TCPWITNESS_TRACKER_PARTS_H
 
+#include "tcp_defs.h"
 #include "track/compare.h"
 #include "track/conn.h"
 #include "track/deadlines.h"
@@ -28,6 +29,17 @@ struct tracker {
 	struct noted_steps noted;
 	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
+
+/* The two segments that open a connection. */
+static inline bool segment_is_syn(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
+}
+
+static inline bool segment_is_synack(const struct rec_segment *rec)
+{
+	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
+}
 
 /* --- tracker.c: lives --- */
 
