@@ -73,6 +73,22 @@ bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate
 	return false;
 }
 
+bool kview_is_gone(uint8_t state)
+{
+	return state == KS_NONE || state == KS_CLOSE || state == KS_LISTEN;
+}
+
+int kview_rank(uint8_t state)
+{
+	static const uint8_t ranks[KS_NR] = {
+		[KS_SYN_SENT] = 1,   [KS_NEW_SYN_RECV] = 1, [KS_SYN_RECV] = 1, [KS_ESTABLISHED] = 2,
+		[KS_CLOSE_WAIT] = 3, [KS_FIN_WAIT1] = 3,    [KS_LAST_ACK] = 4, [KS_FIN_WAIT2] = 4,
+		[KS_CLOSING] = 4,    [KS_TIME_WAIT] = 5,
+	};
+
+	return ranks[state];
+}
+
 const char *kernel_state_name(uint8_t state)
 {
 	static const char *const names[KS_NR] = { [KS_NONE] = "NONE",

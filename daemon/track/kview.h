@@ -36,6 +36,12 @@ enum fsm_state kview_as_fsm(uint8_t state, uint8_t substate);
 /* May the kernel be in this state while the reference is in `wire`, for as long as it likes? */
 bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate);
 
+/* No socket of the connection's own: nothing known, closed, or only the listener there. */
+bool kview_is_gone(uint8_t state);
+
+/* How far a socket's life has come; it never goes back. 0 = gone. */
+int kview_rank(uint8_t state);
+
 const char *kernel_state_name(uint8_t state); /* "NEW_SYN_RECV"; "NONE" for 0 */
 
 #endif

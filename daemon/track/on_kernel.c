@@ -1,93 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's testimony: state changes, snapshots of silent states, sweeps. */
+/* The kernel's testimony: state changes and sweeps. */
 #include <errno.h>
 #include <string.h>
 
 #include "tcp_defs.h"
 #include "track/tracker_parts.h"
-
-/* A look answers for this instant, the rings lag behind it: one that misses a full socket may
- * only be ahead of the tracepoint that says why. */
-#define LOOKS_TO_BELIEVE 2
-
-static bool is_gone(uint8_t state)
-{
-	return state == KS_NONE || state == KS_CLOSE || state == KS_LISTEN;
-}
-
-/* States that begin and end without a tracepoint: only lookups know them. */
-static bool is_silent(uint8_t state)
-{
-	return state == KS_NEW_SYN_RECV || state == KS_TIME_WAIT;
-}
-
-/* How far a life has come; it never goes back. */
-static int rank(uint8_t state)
-{
-	static const uint8_t ranks[KS_NR] = {
-		[KS_SYN_SENT] = 1,   [KS_NEW_SYN_RECV] = 1, [KS_SYN_RECV] = 1, [KS_ESTABLISHED] = 2,
-		[KS_CLOSE_WAIT] = 3, [KS_FIN_WAIT1] = 3,    [KS_LAST_ACK] = 4, [KS_FIN_WAIT2] = 4,
-		[KS_CLOSING] = 4,    [KS_TIME_WAIT] = 5,
-	};
-
-	return ranks[state];
-}
-
-/*
- * The kernel was in `state`, and no tracepoint told how it came there. Events in a softirq that
- * interrupts a tracing program can pass it by, rarely and in bursts: under XDP and a saturated CPU
- * 391 of 800,025 that `perf stat` counted did, and not even all of those are among its misses.
- */
-static void fill_gap(struct tracker *tracker, struct conn *conn, uint8_t state, uint8_t substate)
-{
-	if (!is_gone(conn->kernel.state))
-		tracker->stats.kernel_gaps++;
-	tracker_set_kernel(tracker, conn, state, substate);
-}
-
-/* A lookup that found no socket of this connection: what was silent is over. */
-static void take_absence(struct tracker *tracker, struct conn *conn, uint8_t found, bool fresh)
-{
-	uint8_t now = conn->kernel.state;
-
-	if (now == KS_NONE && found == KS_LISTEN)
-		tracker_set_kernel(tracker, conn, KS_LISTEN, 0);
-	else if (now == KS_NEW_SYN_RECV || (is_silent(now) && fresh))
-		tracker_set_kernel(tracker, conn, now == KS_NEW_SYN_RECV ? found : KS_CLOSE, 0);
-	else if (fresh && !is_gone(now) && conn->tries >= LOOKS_TO_BELIEVE)
-		tracker_set_kernel(tracker, conn, KS_CLOSE, 0);
-}
-
-void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
-			   const struct rec_snapshot *snapshot, bool fresh)
-{
-	uint8_t now = conn->kernel.state, found = snapshot->state;
-	bool first = is_gone(now);
-
-	if (!(snapshot->bits & SNAP_LOOKED))
-		return;
-	if (found == KS_NONE || found == KS_LISTEN) {
-		if (found == KS_LISTEN || fresh)
-			take_absence(tracker, conn, found, fresh);
-		return;
-	}
-	if (found == KS_CLOSE)
-		return;
-	/* Under a SYN it is the last life's (DESIGN §4): the listener will answer. */
-	if (found == KS_TIME_WAIT && snapshot->bits & SNAP_QUEUES) {
-		take_absence(tracker, conn, KS_LISTEN, false);
-		return;
-	}
-	if (found == KS_TIME_WAIT && now == KS_TIME_WAIT)
-		tracker_set_kernel(tracker, conn, found, snapshot->substate);
-	else if (rank(found) > rank(now) && !fresh)
-		fill_gap(tracker, conn, found, snapshot->substate);
-	else if (fresh)
-		/* Not a gap: the answer may be ahead of the tracepoint that is on its way. */
-		tracker_set_kernel(tracker, conn, found, snapshot->substate);
-	if (snapshot->cookie && (first || !conn->kernel.cookie))
-		conn->kernel.cookie = snapshot->cookie;
-}
 
 static void count_connect_failure(struct tracker *tracker, uint16_t error)
 {
@@ -206,8 +123,8 @@ static void count_life(struct tracker *tracker, struct conn *conn, const struct 
 /* A change tells two states: where the story begins, or goes on if something is missing before. */
 static void take_old_state(struct tracker *tracker, struct conn *conn, uint8_t old_state)
 {
-	if (rank(old_state) > rank(conn->kernel.state) && conn->kernel.state != KS_NONE)
-		fill_gap(tracker, conn, old_state, 0);
+	if (conn->kernel.state != KS_NONE)
+		tracker_kernel_was(tracker, conn, old_state, 0);
 	if (conn->kernel.state != KS_NONE || old_state == KS_CLOSE)
 		return;
 	if (old_state == KS_SYN_SENT) {
@@ -307,7 +224,7 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 	struct conn *conn;
 	uint8_t before;
 
-	if (is_gone(snapshot->state))
+	if (kview_is_gone(snapshot->state))
 		return;
 	handle = flowtable_find(tracker->table, &observation->key);
 	if (handle == FLOW_NONE) {

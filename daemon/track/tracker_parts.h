@@ -41,7 +41,33 @@ static inline bool segment_is_synack(const struct rec_segment *rec)
 	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
 }
 
-/* --- tracker.c: lives --- */
+/* From here on each part may call those above it, and none below. */
+
+/* --- tell.c: the story, for ops.told; each does nothing without it --- */
+
+void tracker_note_steps(struct tracker *tracker, const struct dialogue_steps *steps);
+void tracker_tell_entry(struct tracker *tracker, const struct conn *conn,
+			struct track_entry *entry);
+void tracker_tell(struct tracker *tracker, const struct conn *conn, enum track_entry_kind kind,
+		  uint64_t now_ns);
+void tracker_tell_segment(struct tracker *tracker, const struct conn *conn,
+			  const struct observation *seen);
+void tracker_tell_drop(struct tracker *tracker, const struct conn *conn,
+		       const struct observation *seen, const char *reason);
+void tracker_tell_change(struct tracker *tracker, const struct conn *conn,
+			 const struct observation *seen);
+void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t from,
+		       uint64_t now_ns);
+void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
+			     enum track_event_type type, uint64_t now_ns);
+
+/* --- divergences.c --- */
+
+void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
+			     uint64_t now_ns);
+void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* --- lives.c --- */
 
 /* A new connection, making room when the table is full. FLOW_NONE: no room (counted). */
 uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns);
@@ -72,48 +98,18 @@ void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum conne
 
 bool tracker_is_stale(const struct tracker *tracker, const struct conn *conn);
 
-/* --- judge.c: verdicts and deadlines --- */
+/* --- snapshots.c --- */
 
-/* After any change: agree or part, set the deadline, or finish what both views call closed.
- * The handle may be gone afterwards. */
-void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
+/* A lookup found this: what it says of states that no tracepoint shows (request sockets,
+ * TIME_WAIT), or, when `fresh`, of any. */
+void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
+			   const struct rec_snapshot *snapshot, bool fresh);
 
-/* A deadline fired. */
-void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
+/* The kernel was in this state by then: a gap in its story, if that is further than we knew. */
+void tracker_kernel_was(struct tracker *tracker, struct conn *conn, uint8_t state,
+			uint8_t substate);
 
-void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
-			     uint64_t now_ns);
-void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
-
-/* --- tell.c: the story, for ops.told; each does nothing without it --- */
-
-void tracker_note_steps(struct tracker *tracker, const struct dialogue_steps *steps);
-void tracker_tell_entry(struct tracker *tracker, const struct conn *conn,
-			struct track_entry *entry);
-void tracker_tell(struct tracker *tracker, const struct conn *conn, enum track_entry_kind kind,
-		  uint64_t now_ns);
-void tracker_tell_segment(struct tracker *tracker, const struct conn *conn,
-			  const struct observation *seen);
-void tracker_tell_drop(struct tracker *tracker, const struct conn *conn,
-		       const struct observation *seen, const char *reason);
-void tracker_tell_change(struct tracker *tracker, const struct conn *conn,
-			 const struct observation *seen);
-void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t from,
-		       uint64_t now_ns);
-void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
-			     enum track_event_type type, uint64_t now_ns);
-
-/* --- on_segment.c, on_kernel.c: one function an observation --- */
-
-void tracker_on_segment(struct tracker *tracker, const struct observation *observation);
-void tracker_on_drop(struct tracker *tracker, const struct observation *observation);
-void tracker_on_state(struct tracker *tracker, const struct observation *observation);
-void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
-void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
-
-/* --- on_capture.c: a wire without a kernel --- */
-
-void tracker_on_captured(struct tracker *tracker, const struct observation *observation);
+/* --- captured.c: a wire without a kernel --- */
 
 /* The first segment of a connection says how it begins. */
 void tracker_start_captured(struct tracker *tracker, struct conn *conn,
@@ -123,9 +119,22 @@ void tracker_start_captured(struct tracker *tracker, struct conn *conn,
 void tracker_fill_gap(struct tracker *tracker, struct conn *conn, const struct tcp_segment *segment,
 		      const struct observation *seen);
 
-/* A lookup found this: what it says of states that no tracepoint shows (request sockets,
- * TIME_WAIT), or, when `fresh`, of any. */
-void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
-			   const struct rec_snapshot *snapshot, bool fresh);
+/* --- judge.c: verdicts and deadlines --- */
+
+/* After any change: agree or part, set the deadline, or finish what both views call closed.
+ * The handle may be gone afterwards. */
+void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
+
+/* A deadline fired. */
+void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
+
+/* --- on_segment.c, on_kernel.c, on_capture.c: one function an observation --- */
+
+void tracker_on_segment(struct tracker *tracker, const struct observation *observation);
+void tracker_on_drop(struct tracker *tracker, const struct observation *observation);
+void tracker_on_state(struct tracker *tracker, const struct observation *observation);
+void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
+void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
+void tracker_on_captured(struct tracker *tracker, const struct observation *observation);
 
 #endif

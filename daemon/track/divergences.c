@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Divergences as they open, are explained anew, and close. */
+#include "track/tracker_parts.h"
+
+static void emit_divergence(struct tracker *tracker, struct conn *conn, enum track_event_type type,
+			    uint64_t now_ns)
+{
+	struct connection_report report;
+	const struct track_event event = {
+		.type = type,
+		.ts_ns = now_ns,
+		.kind = conn->open_kind,
+		.since_ns = conn->since_ns,
+		.reason = conn->open_reason,
+		.connection = &report,
+	};
+
+	tracker_tell_divergence(tracker, conn, type, now_ns);
+	if (!tracker->ops.event)
+		return;
+	conn_report(conn, &report);
+	tracker->ops.event(tracker->ops.context, &event);
+}
+
+void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	if (conn->open_kind == CONN_NO_KIND)
+		return;
+	emit_divergence(tracker, conn, TRACK_DIVERGENCE_CLOSE, now_ns);
+	tracker->stats.divergences_open[conn->open_kind]--;
+	conn->open_kind = CONN_NO_KIND;
+	conn->open_reason = NULL;
+}
+
+void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
+			     uint64_t now_ns)
+{
+	if (conn->open_kind == verdict.kind)
+		return;
+	/* Explained anew: the old explanation ends where the better one begins. */
+	tracker_close_divergence(tracker, conn, now_ns);
+	conn->open_kind = (uint8_t)verdict.kind;
+	conn->open_reason = verdict.reason;
+	conn->since_ns = conn->parted_ns ? conn->parted_ns : now_ns;
+	conn->divergences |= 1u << verdict.kind;
+	tracker->stats.divergences[verdict.kind]++;
+	tracker->stats.divergences_open[verdict.kind]++;
+	emit_divergence(tracker, conn, TRACK_DIVERGENCE_OPEN, now_ns);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The lives of connections: how one begins, moves in either view, and ends; with every counter
+ * and gauge that says so.
+ */
+#include "track/tracker_parts.h"
+
+/* How many connections are looked at to find one that may be given up. */
+#define EVICT_SEARCH 256u
+
+bool tracker_is_stale(const struct tracker *tracker, const struct conn *conn)
+{
+	return conn->epoch != tracker->epoch;
+}
+
+static bool is_counted(enum fsm_state state)
+{
+	/* LISTEN is a listener's, not a connection's: a SYN that waits there is no connection. */
+	return state != FSM_CLOSED && state != FSM_LISTEN;
+}
+
+static void move_gauge(struct tracker *tracker, enum connection_view view, enum fsm_state from,
+		       enum fsm_state to)
+{
+	if (is_counted(from))
+		tracker->stats.connections[view][from]--;
+	if (is_counted(to))
+		tracker->stats.connections[view][to]++;
+}
+
+static enum fsm_state kernel_as_fsm(const struct conn *conn)
+{
+	return kview_as_fsm(conn->kernel.state, conn->kernel.substate);
+}
+
+#define RANK_MAX 4
+
+/*
+ * DESIGN §5: half-open first, then TIME_WAIT. 0 = never; but a capture has connections that ended
+ * unseen, and no end of them.
+ */
+static int eviction_rank(const struct tracker *tracker, const struct conn *conn)
+{
+	if (conn->flags & CONN_REPORTED)
+		return RANK_MAX;
+	switch (conn_local_state(conn)) {
+	case FSM_LISTEN:
+	case FSM_SYN_SENT:
+	case FSM_SYN_RECEIVED:
+		return 3;
+	case FSM_TIME_WAIT:
+		return 2;
+	default:
+		return tracker->settings.wire_only ? 1 : 0;
+	}
+}
+
+/* Gives up one connection of the highest rank near the hand. False: none may be given up. */
+static bool evict(struct tracker *tracker, uint64_t now_ns)
+{
+	uint32_t span = flowtable_span(tracker->table), victim = FLOW_NONE;
+	int best = 0;
+
+	for (uint32_t i = 0; i < EVICT_SEARCH && i < span && best < RANK_MAX; i++) {
+		const struct conn *conn;
+
+		tracker->evict_hand = (tracker->evict_hand + 1) % span;
+		conn = flowtable_at(tracker->table, tracker->evict_hand);
+		if (!conn->in_use || eviction_rank(tracker, conn) <= best)
+			continue;
+		best = eviction_rank(tracker, conn);
+		victim = tracker->evict_hand;
+	}
+	tracker->stats.evictions++;
+	if (victim == FLOW_NONE)
+		return false;
+	conn_set_unobservable(flowtable_at(tracker->table, victim), UNOBSERVABLE_EVICTED);
+	tracker_finish(tracker, victim, now_ns);
+	return true;
+}
+
+uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns)
+{
+	uint32_t handle = flowtable_add(tracker->table, key);
+
+	if (handle == FLOW_NONE) {
+		if (evict(tracker, now_ns))
+			handle = flowtable_add(tracker->table, key);
+		if (handle == FLOW_NONE) {
+			tracker->stats.unobservable[UNOBSERVABLE_EVICTED]++;
+			return FLOW_NONE;
+		}
+	}
+	conn_begin(flowtable_at(tracker->table, handle), now_ns, tracker->epoch);
+	flowtable_at(tracker->table, handle)->life = ++tracker->lives;
+	tracker_tell(tracker, flowtable_at(tracker->table, handle), ENTRY_BEGAN, now_ns);
+	tracker->stats.entries = flowtable_count(tracker->table);
+	return handle;
+}
+
+static void settle_accounts(struct tracker *tracker, struct conn *conn)
+{
+	struct tracker_stats *stats = &tracker->stats;
+
+	move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
+	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+	if (!(conn->flags & CONN_WIRE_SEEN))
+		conn_set_unobservable(conn, UNOBSERVABLE_UNTAPPED);
+	if (conn->flags & CONN_UNOBSERVABLE)
+		stats->unobservable[conn->why]++;
+	if (__builtin_popcount(conn->compared) >= 2)
+		stats->compared_in_two++;
+}
+
+void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct connection_report report;
+
+	tracker_close_divergence(tracker, conn, now_ns);
+	settle_accounts(tracker, conn);
+	tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
+	conn_report(conn, &report);
+	report.closed_ns = now_ns;
+	tracker->stats.closed[report.role][report.end]++;
+	if (tracker->ops.event) {
+		const struct track_event event = { .type = TRACK_CONNECTION,
+						   .ts_ns = now_ns,
+						   .connection = &report };
+
+		tracker->ops.event(tracker->ops.context, &event);
+	}
+	conn->flags |= CONN_REPORTED;
+}
+
+void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
+{
+	struct conn *conn = flowtable_at(tracker->table, handle);
+
+	if (!(conn->flags & CONN_REPORTED))
+		tracker_report_end(tracker, conn, now_ns);
+	deadlines_drop(&tracker->wheel, handle);
+	flowtable_remove(tracker->table, handle);
+	tracker->stats.entries = flowtable_count(tracker->table);
+}
+
+static void observe_handshake(struct duration_histogram *histogram, uint64_t duration_ns)
+{
+	unsigned int bucket = 0;
+
+	while (bucket < HANDSHAKE_BUCKETS - 1 && duration_ns >= HANDSHAKE_BUCKET_NS(bucket))
+		bucket++;
+	histogram->buckets[bucket]++;
+	histogram->sum_ns += duration_ns;
+}
+
+static void take_local_step(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
+			    uint64_t now_ns)
+{
+	struct tracker_stats *stats = &tracker->stats;
+
+	if (step->anomaly != AN_NONE) {
+		stats->anomalies[step->anomaly]++;
+		conn->anomalies |= 1u << step->anomaly;
+	}
+	if (step->verdict == V_REARM || (step->to == FSM_TIME_WAIT && step->from != step->to))
+		conn->time_wait_ns = now_ns;
+	if (step->from == step->to)
+		return;
+	stats->transitions[VIEW_WIRE][step->from][step->to]++;
+	move_gauge(tracker, VIEW_WIRE, step->from, step->to);
+	state_path_push(&conn->local_path, step->to);
+	if (step->to == FSM_ESTABLISHED && conn->flags & CONN_HANDSHAKE_SEEN)
+		observe_handshake(&stats->handshakes[conn->role], now_ns - conn->opened_ns);
+	if (step->to == FSM_CLOSING)
+		conn->flags |= CONN_CROSSED_FINS;
+}
+
+void tracker_take_steps(struct tracker *tracker, struct conn *conn,
+			const struct dialogue_steps *steps, uint64_t now_ns)
+{
+	if (tracker->ops.told)
+		tracker_note_steps(tracker, steps);
+	for (uint8_t i = 0; i < steps->local.count; i++)
+		take_local_step(tracker, conn, &steps->local.at[i], now_ns);
+	for (uint8_t i = 0; i < steps->remote.count; i++)
+		if (steps->remote.at[i].from != steps->remote.at[i].to)
+			state_path_push(&conn->remote_path, steps->remote.at[i].to);
+}
+
+void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_state state,
+			const struct endpoint_facts *facts)
+{
+	enum fsm_state from = conn_local_state(conn), far = conn->talk.remote.state;
+	bool capture = tracker->settings.wire_only;
+
+	move_gauge(tracker, VIEW_WIRE, from, state);
+	dialogue_adopt(&conn->talk, state, facts, !capture);
+	conn->flags |= CONN_WIRE_SEEN;
+	if (from != state)
+		state_path_push(&conn->local_path, state);
+	/* There both ends are seen alike; live, the far one's past is a guess. */
+	if (capture && is_counted(conn->talk.remote.state) && far != conn->talk.remote.state)
+		state_path_push(&conn->remote_path, conn->talk.remote.state);
+}
+
+void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
+			   uint8_t substate)
+{
+	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
+	if (conn->kernel.state != state && state != KS_LISTEN && state != KS_NONE)
+		state_path_push(&conn->kernel_path, state);
+	conn->kernel.state = state;
+	conn->kernel.substate = substate;
+}
+
+void tracker_set_kernel(struct tracker *tracker, struct conn *conn, uint8_t state, uint8_t substate)
+{
+	enum fsm_state from = kernel_as_fsm(conn), to = kview_as_fsm(state, substate);
+
+	/* A listener found by a lookup is no move of this connection's socket. */
+	if (from != to && to != FSM_LISTEN)
+		tracker->stats.transitions[VIEW_KERNEL][from][to]++;
+	if (conn->role == ROLE_SERVER && fsm_is_synchronized(to))
+		tracker_count_opened(tracker, conn, ROLE_SERVER);
+	tracker_assume_kernel(tracker, conn, state, substate);
+}
+
+void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum connection_role role)
+{
+	if (conn->flags & CONN_OPENED)
+		return;
+	conn->flags |= CONN_OPENED;
+	tracker->stats.opened[role]++;
+}
