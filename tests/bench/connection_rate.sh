@@ -3,12 +3,12 @@
 # How much of a saturating connect/request/close load is kept with the daemon on: rounds of off and
 # on side by side over one veth pair, each "on" over the mean of the "off"s around it. One JSON line.
 #
-#	O=.output ROUNDS=5 CONNECTIONS=50000 MODE=client-rst tests/bench/connection_rate.sh [FLAGS OF run]
+#	O=.output ROUNDS=5 CONNECTIONS=20000 MODE=client-rst tests/bench/connection_rate.sh [FLAGS OF run]
 set -eu
 
 out=${O:-.output}
 rounds=${ROUNDS:-5}
-connections=${CONNECTIONS:-50000}
+connections=${CONNECTIONS:-20000}
 mode=${MODE:-client-rst}
 port=10293
 scratch=$(mktemp -d)
