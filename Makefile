@@ -16,7 +16,7 @@ JOBS ?= $(shell nproc)
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
 	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libpcap-dev
 PACKAGES_TEST := python3 libcmocka-dev libclang-rt-14-dev \
-	clang-format cppcheck shellcheck iproute2 nftables conntrack tshark curl prometheus
+	clang-format cppcheck shellcheck iproute2 procps nftables conntrack tshark curl prometheus
 
 # ---- flags ----------------------------------------------------------------------------------
 
