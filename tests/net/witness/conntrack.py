@@ -28,7 +28,7 @@ _LINE = re.compile(r"^\[[\d.]+\]\s+\[(NEW|UPDATE|DESTROY)\]\s+ipv[46]\s+\d+\s+tc
 
 @dataclass
 class Life:
-    """One entry of the table: who sent the first segment to whom, and the states it went through."""
+    """One entry of the table: who sent the first segment to whom, and the states since."""
     opener: str
     answerer: str
     states: list = field(default_factory=list)
