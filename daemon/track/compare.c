@@ -112,7 +112,7 @@ bool compare_agree(const struct conn *conn)
 {
 	enum fsm_state wire = conn_local_state(conn);
 
-	if (dialogue_syn_unanswered(&conn->talk))
+	if (dialogue_syn_unanswered(&conn->talk) || conn->held_flags)
 		return false;
 	/* A cookie's handshake has no socket: the listener stands for it. */
 	if (wire == FSM_SYN_RECEIVED && conn->evidence & EVIDENCE_COOKIE &&

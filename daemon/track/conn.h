@@ -71,19 +71,21 @@ struct conn {
 	uint32_t anomalies;
 	uint32_t last_seq, last_ack; /* with the next three: the newest segment, to know a copy */
 	uint32_t last_ifindex;
+	uint32_t held_seq, held_ack; /* a RST that waits for the stack's word, see resets.c */
 	uint16_t last_ip_id;
 	uint16_t drop_reason;
 	uint16_t compared; /* bit per fsm_state in which the views were seen to agree */
 	uint16_t epoch;	   /* of the loss it was last confirmed after */
 	uint8_t last_flags;
-	uint8_t flags;	   /* enum conn_flag */
-	uint8_t evidence;  /* enum conn_evidence */
-	uint8_t role;	   /* enum connection_role */
-	uint8_t end;	   /* enum connection_end, END_UNKNOWN until known */
-	uint8_t why;	   /* enum unobservable_reason */
-	uint8_t open_kind; /* enum divergence_kind, CONN_NO_KIND */
-	uint8_t tries;	   /* looks since the views parted; polls of a half-open connection */
-	bool in_use;	   /* flowtable's */
+	uint8_t held_flags; /* of it; 0 = none waits */
+	uint8_t flags;	    /* enum conn_flag */
+	uint8_t evidence;   /* enum conn_evidence */
+	uint8_t role;	    /* enum connection_role */
+	uint8_t end;	    /* enum connection_end, END_UNKNOWN until known */
+	uint8_t why;	    /* enum unobservable_reason */
+	uint8_t open_kind;  /* enum divergence_kind, CONN_NO_KIND */
+	uint8_t tries;	    /* looks since the views parted; polls of a half-open connection */
+	bool in_use;	    /* flowtable's */
 };
 
 /* A new life on the key that flowtable_add gave it. */

@@ -190,6 +190,7 @@ static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_sna
 		dialogue_learn(&conn->talk, &facts, &steps);
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 	}
+	tracker_release_reset(tracker, conn, now_ns);
 	tracker_take_snapshot(tracker, conn, ret_snapshot, true);
 	tracker_tell_look(tracker, conn, before, now_ns);
 	return true;

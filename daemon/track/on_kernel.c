@@ -167,6 +167,8 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	if (observation->cookie)
 		conn->kernel.cookie = observation->cookie;
 	learn_from_change(tracker, conn, observation);
+	if (change->new_state == KS_CLOSE)
+		tracker_release_reset(tracker, conn, observation->ts_ns);
 	kview_after_change(change, &state, &substate);
 	conn->kernel.bits = change->bits;
 	conn->kernel.last_full = change->old_state;

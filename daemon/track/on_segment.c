@@ -192,8 +192,7 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 	bool sent = seen->sent;
 
 	weigh(conn, seen);
-	/* XDP runs ahead of the stack by a batch (KERNEL.md §0.6). */
-	if (seen->segment->hook == HOOK_XDP_NATIVE || seen->segment->hook == HOOK_XDP_GENERIC)
+	if (segment_is_ahead(seen->segment))
 		facts.lagging = true;
 	if (!sent && facts.known) {
 		dialogue_learn(&conn->talk, &facts, ret_steps);
@@ -218,6 +217,12 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	conn = flowtable_at(tracker->table, handle);
 	if (is_copy(conn, observation))
 		return;
+	if (tracker_hold_reset(tracker, conn, observation)) {
+		tracker_tell_segment(tracker, conn, observation);
+		conn->last_ns = observation->ts_ns;
+		tracker_compare(tracker, handle, observation->ts_ns);
+		return;
+	}
 	run_reference(tracker, conn, observation, &steps);
 	if (dialogue_restarts(&steps)) {
 		/* It is the last thing that happened to the old life, too. */

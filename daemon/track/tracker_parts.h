@@ -41,6 +41,12 @@ static inline bool segment_is_synack(const struct rec_segment *rec)
 	return (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == (TCPF_SYN | TCPF_ACK);
 }
 
+/* XDP runs ahead of the stack by a batch (KERNEL.md §0.6). */
+static inline bool segment_is_ahead(const struct rec_segment *rec)
+{
+	return rec->hook == HOOK_XDP_NATIVE || rec->hook == HOOK_XDP_GENERIC;
+}
+
 /* From here on each part may call those above it, and none below. */
 
 /* --- tell.c: the story, for ops.told; each does nothing without it --- */
@@ -108,6 +114,15 @@ void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
 /* The kernel was in this state by then: a gap in its story, if that is further than we knew. */
 void tracker_kernel_was(struct tracker *tracker, struct conn *conn, uint8_t state,
 			uint8_t substate);
+
+/* --- resets.c: a RST that the stack may not have caught up with --- */
+
+/* True: it is held, and the reference does not hear of it yet. */
+bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen);
+
+/* The reference has just learnt where RCV.NXT is, or that nobody knows any more: now it hears of
+ * the RST that was held, if there is one. */
+void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
 /* --- captured.c: a wire without a kernel --- */
 

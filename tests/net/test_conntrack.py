@@ -147,14 +147,6 @@ def ack_on_data(event, names):
 KNOWN = (one_segment, fin_beyond_window, ack_on_data)
 
 
-def blind_reset(told, told_again):
-    """Before XDP the stack may lag by a batch, so RCV.NXT is not exact and a RST in the window is
-    believed there. What comes after is adopted as another life. To conntrack, and to the
-    stack, which challenges such a RST (RFC 5961 §3.2), it is the same one."""
-    return (told["ended"] == "remote_reset" and told["kernel_path"][-1] == "ESTABLISHED" and
-            told_again["why"] == "adopted")
-
-
 def refused_here(life):
     """A SYN to a closed port: an entry to conntrack, which the RST destroys at once (tcp_packet,
     no IPS_SEEN_REPLY). To us it is a stray segment, counted, of no connection."""
@@ -174,7 +166,7 @@ class Opinions:
             told.setdefault((event["local"], event["remote"]), []).append(event)
         for (local, remote), events in told.items():
             lives = track.lives(local, remote)
-            events = list(self._without_blind(events))
+            events = list(events)
             if len(events) != len(lives):
                 self._say(space, local, remote,
                           f"{len(events)} lives, conntrack {[life.states for life in lives]}")
@@ -191,16 +183,6 @@ class Opinions:
 
     def _say(self, space, local, remote, why):
         self.wrong.append(f"{space.name} {local} {remote}: {why}")
-
-    def _without_blind(self, events):
-        """The lives as conntrack counts them."""
-        before = None
-        for event in events:
-            if before and blind_reset(before, event):
-                self.used[blind_reset.__name__] += 1
-            else:
-                yield event
-            before = event
 
     def _compare(self, event, life):
         self.compared += 1
@@ -316,7 +298,7 @@ def opinions_agree(world):
 @case("each known difference was met")
 def known_differences_met(world):
     used = sum((found.used for found in world.opinions), Counter())
-    for known in (*KNOWN, blind_reset, refused_here):
+    for known in (*KNOWN, refused_here):
         check(used[known.__name__], f"{known.__name__} is no difference")
 
 

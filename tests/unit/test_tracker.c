@@ -180,6 +180,42 @@ static void reset_by_linger(void **state)
 	assert_int_equal(bench->reports[0].end, END_LOCAL_RESET);
 }
 
+/* Data and RST in one batch: XDP sees the RST while the stack has not taken in the data. */
+static void reset_behind_data_of_its_batch(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->ingress_hook = HOOK_XDP_NATIVE;
+	open_server(bench);
+	RECEIVED(.flags = R | A, .seq = 201, .ack = 501,
+		 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_WIRE][FSM_ESTABLISHED], 1);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .error = ECONNRESET, .rcv_nxt = 201,
+	       .snd_una = 501, .snd_nxt = 501);
+	assert_clean_end(bench);
+	assert_int_equal(bench->reports[0].end, END_REMOTE_RESET);
+}
+
+/* RFC 5961 §3: in the window and not at RCV.NXT, it is challenged, behind XDP too. */
+static void blind_reset_is_challenged(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	bench->ingress_hook = HOOK_XDP_NATIVE;
+	open_server(bench);
+	RECEIVED(.flags = R, .seq = 201, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	bench->kernel = full(KS_ESTABLISHED, 101, 501, 501);
+	bench_wait(bench, NS_PER_SEC);
+	assert_int_equal(stats->anomalies[AN_RST_IN_WINDOW], 1);
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 1);
+	RECEIVED(.flags = R, .seq = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .error = ECONNRESET, .rcv_nxt = 101,
+	       .snd_una = 501, .snd_nxt = 501);
+	assert_clean_end(bench);
+	assert_int_equal(bench->reports[0].end, END_REMOTE_RESET);
+}
+
 static void assert_opened(struct bench *bench, enum divergence_kind kind, const char *reason)
 {
 	assert_int_equal(bench->nr_events, 1);
@@ -679,6 +715,8 @@ int main(void)
 		TEST(refused_connect),
 		TEST(connect_timeout_is_no_divergence),
 		TEST(reset_by_linger),
+		TEST(reset_behind_data_of_its_batch),
+		TEST(blind_reset_is_challenged),
 		TEST(accept_queue_overflow),
 		TEST(refused_final_ack_expires),
 		TEST(syn_dropped_by_accept_queue),

@@ -25,6 +25,7 @@ struct bench {
 	uint64_t now_ns;
 	uint16_t local_port, remote_port;
 	uint32_t ifindex;
+	uint8_t ingress_hook;
 	struct rec_snapshot kernel; /* the answer to the next look */
 	int look_error;
 	const char *drop_reason;
@@ -85,6 +86,7 @@ static void bench_start(struct bench *bench, uint32_t flows_max)
 	bench->local_port = 443;
 	bench->remote_port = 50000;
 	bench->ifindex = 2;
+	bench->ingress_hook = HOOK_TC_INGRESS;
 	bench->drop_reason = "NETFILTER_DROP";
 	bench->tracker = tracker_new(&settings, &ops);
 	assert_non_null(bench->tracker);
@@ -150,7 +152,7 @@ static void bench_segment(struct bench *bench, struct segment_spec spec)
 	rec->window = 64240;
 	rec->gso_segs = 1;
 	rec->tcp_flags = spec.flags;
-	rec->hook = spec.sent ? HOOK_TC_EGRESS : HOOK_TC_INGRESS;
+	rec->hook = spec.sent ? HOOK_TC_EGRESS : bench->ingress_hook;
 	put_addresses(rec->addresses);
 	bench_feed(bench, rec, REC_SIZE_V4(rec_segment));
 }

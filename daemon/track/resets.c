@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Resets seen before the stack has caught up. RFC 5961 §3 takes a RST at RCV.NXT and challenges any
+ * other in the window; but XDP runs ahead of the stack by a batch, and what the snapshot calls
+ * RCV.NXT may be that of a segment ago. Such a RST is held until RCV.NXT is exact: at the kernel's
+ * CLOSE, which is the end of a RST that was taken, or at a fresh look at a socket that lives on.
+ */
+#include "track/tracker_parts.h"
+
+bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	const struct endpoint_facts facts = conn_facts(&rec->snapshot);
+
+	if (tracker->settings.wire_only || seen->sent || !(rec->tcp_flags & TCPF_RST))
+		return false;
+	if (!fsm_is_synchronized(conn_local_state(conn)) || !(facts.known & KNOWN_RCV_NXT))
+		return false;
+	if (!facts.lagging && !segment_is_ahead(rec))
+		return false;
+	/* At RCV.NXT already, or behind it: what comes cannot make it better. */
+	if (!seq_gt(rec->seq, facts.rcv_nxt))
+		return false;
+	conn->held_seq = rec->seq;
+	conn->held_ack = rec->ack;
+	conn->held_flags = rec->tcp_flags;
+	return true;
+}
+
+void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	const struct tcp_segment segment = {
+		.seq = conn->held_seq,
+		.ack = conn->held_ack,
+		.flags = conn->held_flags,
+	};
+	struct dialogue_steps steps;
+
+	if (!conn->held_flags)
+		return;
+	conn->held_flags = 0;
+	dialogue_received(&conn->talk, &segment, &steps);
+	tracker_take_steps(tracker, conn, &steps, now_ns);
+	for (uint8_t i = 0; i < steps.local.count; i++)
+		if (steps.local.at[i].to == FSM_CLOSED)
+			conn_note_reset(conn, false, steps.local.at[i].from);
+}
