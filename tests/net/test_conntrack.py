@@ -166,7 +166,6 @@ class Opinions:
             told.setdefault((event["local"], event["remote"]), []).append(event)
         for (local, remote), events in told.items():
             lives = track.lives(local, remote)
-            events = list(events)
             if len(events) != len(lives):
                 self._say(space, local, remote,
                           f"{len(events)} lives, conntrack {[life.states for life in lives]}")
