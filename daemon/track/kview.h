@@ -15,13 +15,10 @@
 #include "tcp_defs.h"
 
 struct kview {
-	uint64_t cookie;     /* of the socket; 0 = not known yet */
-	uint64_t changed_ns; /* of the last tracepoint */
-	uint8_t state;	     /* enum kernel_state; KS_NONE = nothing known, KS_CLOSE = gone */
-	uint8_t substate;    /* of TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
-	uint8_t bits;	     /* enum state_bit of the last tracepoint */
-	uint8_t last_full;   /* the full state before CLOSE or TIME_WAIT: what it closed from */
-	uint16_t error;	     /* sk_err at CLOSE */
+	uint64_t cookie;  /* of the socket; 0 = not known yet */
+	uint8_t state;	  /* enum kernel_state; KS_NONE = nothing known, KS_CLOSE = gone */
+	uint8_t substate; /* of TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
+	uint16_t error;	  /* sk_err at CLOSE */
 };
 
 /*

@@ -170,9 +170,6 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	if (change->new_state == KS_CLOSE)
 		tracker_release_reset(tracker, conn, observation->ts_ns);
 	kview_after_change(change, &state, &substate);
-	conn->kernel.bits = change->bits;
-	conn->kernel.last_full = change->old_state;
-	conn->kernel.changed_ns = observation->ts_ns;
 	if (change->new_state == KS_CLOSE)
 		note_close(conn, change);
 	tracker_set_kernel(tracker, conn, state, substate);
