@@ -6,6 +6,12 @@ static void emit_divergence(struct tracker *tracker, struct conn *conn, enum tra
 			    uint64_t now_ns)
 {
 	struct connection_report report;
+	const struct divergence_evidence evidence = {
+		.segment = { .ts_ns = conn->last_ns,
+			     .seq = conn->last_seq,
+			     .ack = conn->last_ack,
+			     .tcp_flags = conn->last_flags },
+	};
 	const struct track_event event = {
 		.type = type,
 		.ts_ns = now_ns,
@@ -13,6 +19,7 @@ static void emit_divergence(struct tracker *tracker, struct conn *conn, enum tra
 		.since_ns = conn->since_ns,
 		.reason = conn->open_reason,
 		.connection = &report,
+		.evidence = &evidence,
 	};
 
 	tracker_tell_divergence(tracker, conn, type, now_ns);

@@ -22,6 +22,7 @@
 #include "capture/decode.h"
 #include "tcp/fsm.h"
 #include "track/entry.h"
+#include "track/evidence.h"
 #include "track/verdicts.h"
 
 /* Handshake latency: bucket b counts durations below 2^b * 16 us, the last one the rest. */
@@ -91,6 +92,7 @@ struct track_event {
 	uint64_t since_ns;  /* when the two views parted; close: duration = ts_ns - since_ns */
 	const char *reason; /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
 	const struct connection_report *connection;
+	const struct divergence_evidence *evidence; /* NULL for TRACK_CONNECTION */
 };
 
 struct tracker_ops {

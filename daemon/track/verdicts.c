@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Labels of the comparison's vocabulary, from the lists in verdicts.h. */
+/* Labels of the comparison's vocabulary, from the lists in verdicts.h and kinds.h. */
 #include "track/verdicts.h"
 
 static const struct {
-	const char *label, *text;
+	const char *label, *text, *look_at;
 	enum divergence_class class;
+	enum divergence_severity severity;
 } divergences[] = {
-#define X(name, label, class, text) [DIVERGENCE_##name] = { label, text, CLASS_##class },
+#define X(name, label, class, severity, text, look_at)                                             \
+	[DIVERGENCE_##name] = { label, text, look_at, CLASS_##class, SEVERITY_##severity },
 	DIVERGENCE_KINDS(X)
 #undef X
 };
@@ -14,6 +16,12 @@ static const struct {
 static const char *const classes[] = {
 #define X(name, label) [CLASS_##name] = label,
 	DIVERGENCE_CLASSES(X)
+#undef X
+};
+
+static const char *const severities[] = {
+#define X(name, label) [SEVERITY_##name] = label,
+	DIVERGENCE_SEVERITIES(X)
 #undef X
 };
 
@@ -51,6 +59,21 @@ const char *divergence_label(enum divergence_kind kind)
 enum divergence_class divergence_class(enum divergence_kind kind)
 {
 	return divergences[kind].class;
+}
+
+enum divergence_severity divergence_severity(enum divergence_kind kind)
+{
+	return divergences[kind].severity;
+}
+
+const char *divergence_look_at(enum divergence_kind kind)
+{
+	return divergences[kind].look_at;
+}
+
+const char *divergence_severity_label(enum divergence_severity severity)
+{
+	return severities[severity];
 }
 
 const char *divergence_text(enum divergence_kind kind)

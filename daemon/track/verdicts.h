@@ -3,22 +3,10 @@
 #ifndef TCPWITNESS_VERDICTS_H
 #define TCPWITNESS_VERDICTS_H
 
-/* X(NAME, label, class, one sentence) */
-#define DIVERGENCE_KINDS(X)                                                                        \
-	X(ACCEPT_QUEUE_OVERFLOW, "accept_queue_overflow", PROBLEM,                                 \
-	  "the peer believes the connection is open; the accept queue had no room for it")         \
-	X(SYN_DROPPED, "syn_dropped", PROBLEM, "a SYN reached a listener and got no answer")       \
-	X(SEGMENT_FILTERED, "segment_filtered", PROBLEM,                                           \
-	  "a segment arrived on the wire and was dropped before TCP saw it")                       \
-	X(SILENT_CLOSE, "silent_close", PROBLEM,                                                   \
-	  "the kernel gave the connection up without a FIN or RST on the wire")                    \
-	X(COOKIE_STATELESS, "cookie_stateless", EXPECTED,                                          \
-	  "the SYN-ACK was a SYN cookie: no request socket stands behind the handshake")           \
-	X(DEFERRED_ACCEPT, "deferred_accept", EXPECTED,                                            \
-	  "TCP_DEFER_ACCEPT: the handshake is complete, the kernel waits for data")
+#include "track/kinds.h"
 
 enum divergence_kind {
-#define X(name, label, class, text) DIVERGENCE_##name,
+#define X(name, label, class, severity, text, look_at) DIVERGENCE_##name,
 	DIVERGENCE_KINDS(X)
 #undef X
 	DIVERGENCE_NR
@@ -33,6 +21,18 @@ enum divergence_class {
 	DIVERGENCE_CLASSES(X)
 #undef X
 	CLASS_NR
+};
+
+#define DIVERGENCE_SEVERITIES(X)                                                                   \
+	X(INFO, "info")                                                                            \
+	X(WARNING, "warning")                                                                      \
+	X(CRITICAL, "critical")
+
+enum divergence_severity {
+#define X(name, label) SEVERITY_##name,
+	DIVERGENCE_SEVERITIES(X)
+#undef X
+	SEVERITY_NR
 };
 
 /* Why a connection could not be judged. */
@@ -107,8 +107,11 @@ enum connection_view {
 /* Labels of the enums above, e.g. divergence_label(DIVERGENCE_SYN_DROPPED) = "syn_dropped". */
 const char *divergence_label(enum divergence_kind kind);
 enum divergence_class divergence_class(enum divergence_kind kind);
-const char *divergence_text(enum divergence_kind kind);
+enum divergence_severity divergence_severity(enum divergence_kind kind);
+const char *divergence_text(enum divergence_kind kind);	   /* what it means: one sentence */
+const char *divergence_look_at(enum divergence_kind kind); /* what to look at */
 const char *divergence_class_label(enum divergence_class class);
+const char *divergence_severity_label(enum divergence_severity severity);
 const char *unobservable_label(enum unobservable_reason reason);
 const char *role_label(enum connection_role role);
 const char *end_label(enum connection_end end);
