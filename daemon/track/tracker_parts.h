@@ -143,7 +143,7 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
 /* A deadline fired. */
 void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
 
-/* --- on_segment.c, on_kernel.c, on_capture.c: one function an observation --- */
+/* --- on_segment.c, on_kernel.c, sweeps.c, on_capture.c: one function an observation --- */
 
 void tracker_on_segment(struct tracker *tracker, const struct observation *observation);
 void tracker_on_drop(struct tracker *tracker, const struct observation *observation);
