@@ -464,6 +464,7 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 		stats->last_record_ns[ring] = merged->last_record_ns;
 		stats->lag_ns[ring] = merged->lag_ns;
 	}
+	stats->nr_losses = loader_losses(capture->loader, stats->losses, LOSS_ROWS_MAX);
 	stats->nr_programs = loader_tracepoints(capture->loader, stats->programs, PROGRAMS_MAX);
 	stats->nr_costs = loader_costs(capture->loader, stats->costs, PROGRAMS_MAX);
 	hooks_list(capture, stats);

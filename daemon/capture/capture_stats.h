@@ -37,19 +37,28 @@ struct program_cost {
 
 #define PROGRAMS_MAX 32
 
+/* What one CPU's rings had no room for. */
+struct loss_row {
+	uint32_t cpu;
+	uint64_t lost[RING_NR];
+};
+
+#define LOSS_ROWS_MAX 1024
+
 struct capture_stats {
 	/* by ring: attempted = decoded + rejected + lost + pending */
 	uint64_t attempted[RING_NR];
 	uint64_t decoded[RING_NR];
 	uint64_t rejected[RING_NR][REJECT_NR];
-	uint64_t lost[RING_NR];
+	uint64_t lost[RING_NR]; /* of all CPUs */
 	uint64_t pending[RING_NR];
 	uint64_t late[RING_NR]; /* arrived behind the merge's watermark; applied all the same */
 	uint64_t last_record_ns[RING_NR]; /* CLOCK_MONOTONIC of the newest record, 0 = none yet */
 	uint64_t lag_ns[RING_NR];	  /* age of the newest record when it was drained */
 	struct segment_counters segments; /* summed over CPUs and interfaces */
 	struct total_counters totals;	  /* summed over CPUs */
-	uint32_t nr_interfaces, nr_programs, nr_costs;
+	uint32_t nr_losses, nr_interfaces, nr_programs, nr_costs;
+	struct loss_row losses[LOSS_ROWS_MAX]; /* by CPU, see loader_losses() */
 	struct interface_row interfaces[2 * INTERFACES_MAX];
 	struct program_row programs[4 * INTERFACES_MAX];
 	struct program_cost costs[PROGRAMS_MAX];

@@ -23,6 +23,7 @@ struct loader {
 	unsigned int cpus;
 	int *ring_fds[RING_NR]; /* by CPU, -1 where not made */
 	uint32_t *ring_bytes;	/* by CPU */
+	bool *online;		/* by CPU, at the start */
 	struct bpf_link *links[PROGRAMS_MAX];
 	const struct bpf_program *linked[PROGRAMS_MAX]; /* whose links these are */
 	uint32_t nr_links;
@@ -110,7 +111,7 @@ static int netns_read(uint32_t *ret_netns)
 	return 0;
 }
 
-/* Gives the CPUs of a list like "0-3,8" rings of `bytes`. */
+/* Gives the online CPUs, from a list like "0-3,8", rings of `bytes`. */
 static void cpus_read(struct loader *loader, FILE *list, uint32_t bytes)
 {
 	unsigned int first, last;
@@ -118,8 +119,10 @@ static void cpus_read(struct loader *loader, FILE *list, uint32_t bytes)
 
 	while ((got = fscanf(list, "%u-%u", &first, &last)) > 0) {
 		for (unsigned int cpu = first; cpu <= (got == 2 ? last : first); cpu++)
-			if (cpu < loader->cpus)
+			if (cpu < loader->cpus) {
 				loader->ring_bytes[cpu] = bytes;
+				loader->online[cpu] = true;
+			}
 		if (fgetc(list) != ',')
 			break;
 	}
@@ -143,11 +146,14 @@ static int rings_size(struct loader *loader, uint32_t ring_bytes)
 	if (!ring_bytes)
 		ring_bytes = ring_bytes_affordable();
 	loader->ring_bytes = calloc(loader->cpus, sizeof(loader->ring_bytes[0]));
-	if (!loader->ring_bytes)
+	loader->online = calloc(loader->cpus, sizeof(loader->online[0]));
+	if (!loader->ring_bytes || !loader->online)
 		return -ENOMEM;
 	online = fopen("/sys/devices/system/cpu/online", "re");
-	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++)
+	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++) {
 		loader->ring_bytes[cpu] = online ? RING_BYTES_MIN : ring_bytes;
+		loader->online[cpu] = !online; /* not known: all of them may be */
+	}
 	if (online) {
 		cpus_read(loader, online, ring_bytes);
 		fclose(online);
@@ -277,6 +283,7 @@ void loader_free(struct loader *loader)
 	}
 	kernel_facts_free(loader->facts);
 	free(loader->ring_bytes);
+	free(loader->online);
 	free(loader->scratch);
 	free(loader);
 }
@@ -434,6 +441,29 @@ int loader_totals(const struct loader *loader, struct total_counters *ret_totals
 	if (!err)
 		*ret_totals = sum;
 	return err;
+}
+
+uint32_t loader_losses(const struct loader *loader, struct loss_row *rows, uint32_t max)
+{
+	const struct total_counters *totals = loader->scratch;
+	const uint32_t zero = 0;
+	uint32_t count = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(loader->skel->maps.totals), &zero, loader->scratch))
+		return 0;
+	for (unsigned int cpu = 0; cpu < loader->cpus; cpu++) {
+		uint64_t lost = 0;
+
+		for (uint32_t ring = 0; ring < RING_NR; ring++)
+			lost += totals[cpu].lost[ring];
+		if (!loader->online[cpu] && !lost)
+			continue;
+		if (count < max)
+			rows[count++] = (struct loss_row){ .cpu = cpu };
+		for (uint32_t ring = 0; ring < RING_NR; ring++)
+			rows[count - 1].lost[ring] += totals[cpu].lost[ring];
+	}
+	return count;
 }
 
 int loader_listener(const struct loader *loader, uint64_t cookie,

@@ -51,6 +51,12 @@ int loader_prefix(const struct loader *loader, const struct local_prefix *prefix
 int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLOT_WORDS],
 		    struct segment_counters *ret_counters);
 int loader_totals(const struct loader *loader, struct total_counters *ret_totals);
+/*
+ * Rows of the CPUs that were online at the start or have lost something, in their order; `max`
+ * (>= 1) of them, and what is beyond adds up in the last. Returns how many; none where the map
+ * cannot be read.
+ */
+uint32_t loader_losses(const struct loader *loader, struct loss_row *rows, uint32_t max);
 int loader_listener(const struct loader *loader, uint64_t cookie,
 		    struct listener_counters *ret_counters);
 int loader_listener_delete(const struct loader *loader, uint64_t cookie);

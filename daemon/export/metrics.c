@@ -337,6 +337,18 @@ static void records_rejected(struct exposition *e)
 				e->view->capture.rejected[ring][reason]);
 }
 
+static void records_lost(struct exposition *e)
+{
+	const struct capture_stats *capture = &e->view->capture;
+	char cpu[16];
+
+	for (uint32_t i = 0; i < capture->nr_losses; i++) {
+		snprintf(cpu, sizeof(cpu), "%u", capture->losses[i].cpu);
+		for (int ring = 0; ring < RING_NR; ring++)
+			sample2(e, ring_labels[ring], cpu, capture->losses[i].lost[ring]);
+	}
+}
+
 static void last_record(struct exposition *e)
 {
 	uint64_t newest_ns = 0;
@@ -483,8 +495,8 @@ static const struct metric metrics[] = {
 	  AT(capture.decoded), "Records decoded." },
 	{ "tcpwitness_records_rejected_total", METRIC_COUNTER, UNIT_NONE, "ring,reason",
 	  records_rejected, 0, "Records the decoder refused." },
-	{ "tcpwitness_records_lost_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
-	  AT(capture.lost), "Records lost because their ring was full." },
+	{ "tcpwitness_records_lost_total", METRIC_COUNTER, UNIT_NONE, "ring,cpu", records_lost, 0,
+	  "Records lost because that CPU's ring was full." },
 	{ "tcpwitness_records_pending", METRIC_GAUGE, UNIT_NONE, "ring", by_ring,
 	  AT(capture.pending), "Records written and not yet decoded." },
 	{ "tcpwitness_records_late_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,

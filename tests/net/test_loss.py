@@ -4,6 +4,8 @@
 and afterwards everything is watched again."""
 
 import contextlib
+import itertools
+import pathlib
 import sys
 
 from witness import IPV4, Daemon, Lab, Pair, case, check, check_equal, main, wait_until
@@ -16,12 +18,30 @@ def lost(metrics):
     return metrics("records_lost_total")
 
 
+def check_by_cpu(daemon, metrics):
+    """A series for each ring and CPU, whose sums over the CPUs are what the status tells."""
+    cpus = [str(cpu) for first, _, last in (
+        part.partition("-") for part in pathlib.Path("/sys/devices/system/cpu/online").read_text()
+        .strip().split(",")) for cpu in range(int(first), int(last or first) + 1)]
+    rows = metrics.series("records_lost_total")
+    check_equal("series", sorted((have["ring"], have["cpu"]) for have, _ in rows),
+                sorted(itertools.product(daemon.rings(metrics), cpus)))
+    told = daemon.api("status")["records"]
+    for ring in daemon.rings(metrics):
+        check_equal(f"{ring}: lost, over its CPUs", metrics("records_lost_total", ring=ring),
+                    told[ring]["lost"])
+
+
 def loss_and_recovery(lab, mode):
     with Daemon(lab.a, "--ring.bytes=4096", device="v0", mode=mode) as daemon:
+        at_rest = daemon.settled()
+        check_by_cpu(daemon, at_rest)
+        check_equal("lost at the start", lost(at_rest), 0)
         report = connload(lab.b, lab.a, lab.ip(lab.a, IPV4), "client", CONNECTIONS)
         check_equal("finished", report["finished"], CONNECTIONS)
         after = daemon.settled()
         check(lost(after) > 0, "nothing was lost: the load does not test what it should")
+        check_by_cpu(daemon, after)
         for ring in daemon.rings(after):
             check_equal(f"{ring}: attempted", after("records_attempted_total", ring=ring),
                         after("records_decoded_total", ring=ring) +

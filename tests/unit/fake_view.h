@@ -60,6 +60,8 @@ static inline void fake_snapshot(struct export_view *view)
 	capture->decoded[RING_SEGMENT] = 7;
 	capture->rejected[RING_SEGMENT][REJECT_LENGTH] = 1;
 	capture->lost[RING_SEGMENT] = 2;
+	capture->nr_losses = 2;
+	capture->losses[1] = (struct loss_row){ .cpu = 3, .lost = { [RING_SEGMENT] = 2 } };
 	capture->lag_ns[RING_KERNEL] = 1500000;
 	capture->last_record_ns[RING_SEGMENT] = FAKE_MONO_NS - 1000000000;
 	capture->segments.received[SEGMENT_SYN] = 11;

@@ -375,6 +375,16 @@ static void test_half_full_wakes(void **state)
 	close(listener);
 }
 
+/* A ring's losses, CPU by CPU. */
+static uint64_t lost_by_cpu(enum rec_ring ring)
+{
+	uint64_t lost = 0;
+
+	for (uint32_t i = 0; i < stats.nr_losses; i++)
+		lost += stats.losses[i].lost[ring];
+	return lost;
+}
+
 /* Losses are told, add up, and are followed by a sweep that began after them. */
 static void test_loss(void **state)
 {
@@ -382,6 +392,8 @@ static void test_loss(void **state)
 
 	(void)state;
 	until_swept(1);
+	assert_int_equal(capture_stats(capture, &stats), 0);
+	assert_int_equal(stats.nr_losses, sysconf(_SC_NPROCESSORS_ONLN));
 	connections_make(listener, CONNECTIONS);
 	drain(false);
 	until_swept(2);
@@ -390,6 +402,8 @@ static void test_loss(void **state)
 	assert_true(stats.lost[RING_SEGMENT] > 0);
 	assert_true(stats.lost[RING_KERNEL] > 0);
 	assert_int_equal(tally.lost, stats.lost[RING_SEGMENT] + stats.lost[RING_KERNEL]);
+	assert_int_equal(lost_by_cpu(RING_SEGMENT), stats.lost[RING_SEGMENT]);
+	assert_int_equal(lost_by_cpu(RING_KERNEL), stats.lost[RING_KERNEL]);
 	assert_true(tally.sweep_begin_ns > tally.loss_ns);
 	assert_int_equal(stats.segments.sent[SEGMENT_SYN], CONNECTIONS); /* exact all the same */
 	close(listener);
