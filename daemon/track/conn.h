@@ -63,7 +63,8 @@ struct conn {
 	uint64_t syn_ns;       /* of the newest unanswered SYN that arrived */
 	uint64_t syn_gap_ns;   /* between the last two of them; 0 = one came */
 	struct state_path local_path, remote_path, kernel_path;
-	uint64_t since_ns;	  /* of the open divergence */
+	uint64_t since_ns; /* of the open divergence, as the next two */
+	uint64_t divergence_id;
 	const char *open_reason;  /* static text, or NULL */
 	uint32_t hash, next_free; /* flowtable's */
 	uint32_t life;		  /* its number in the history */

@@ -8,6 +8,7 @@
 #ifndef TCPWITNESS_ENTRY_H
 #define TCPWITNESS_ENTRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "capture/decode.h"
@@ -21,8 +22,9 @@
 	X(TIMER, "timer")		      /* the reference's own: 2 MSL is over */             \
 	X(DIVERGENCE_OPEN, "divergence_open") /* the views differ, and why */                      \
 	X(DIVERGENCE_CLOSE, "divergence_close")                                                    \
-	X(GAVE_UP, "gave_up") /* unobservable: the kernel's word is taken */                       \
-	X(ENDED, "ended")     /* the tracker forgets the connection */
+	X(EVIDENCE, "evidence") /* what the divergence that opened before it rests on */           \
+	X(GAVE_UP, "gave_up")	/* unobservable: the kernel's word is taken */                     \
+	X(ENDED, "ended")	/* the tracker forgets the connection */
 
 enum track_entry_kind {
 #define X(name, label) ENTRY_##name,
@@ -57,11 +59,22 @@ struct track_entry {
 	uint8_t role;		     /* enum connection_role, as far as known */
 	uint8_t end;		     /* ENDED: enum connection_end */
 	uint8_t why;		     /* enum unobservable_reason */
-	uint8_t nr_local, nr_remote; /* steps of either end, the local one's first */
+	uint8_t nr_local, nr_remote; /* steps of either end, the local one's first; 0 without */
 	uint8_t reserved;
 	union {
 		struct conn_key key; /* BEGAN, ENDED */
 		struct {
+			const char *reason; /* the tracker's, or NULL */
+			uint64_t since_ns, id;
+			uint8_t kind;	      /* enum divergence_kind */
+			uint8_t explained_as; /* CLOSE: the same; DIVERGENCE_NR: it is over */
+		} divergence;
+		struct {
+			struct rec_snapshot look; /* that confirmed it; state 0: found nothing */
+			uint32_t repeats;	  /* as in struct divergence_evidence */
+			bool has_look;
+		} evidence;
+		struct { /* all others: what happened, and what it did */
 			union {
 				struct {
 					uint32_t seq, ack, len;
@@ -76,11 +89,8 @@ struct track_entry {
 				struct {
 					uint16_t error;	  /* sk_err */
 					uint8_t from, to; /* enum kernel_state */
+					uint8_t bits;	  /* enum state_bit */
 				} change;
-				struct {
-					const char *reason; /* the tracker's, or NULL */
-					uint8_t kind;	    /* enum divergence_kind */
-				} divergence;
 			};
 			struct track_step steps[TRACK_ENTRY_STEPS];
 		};

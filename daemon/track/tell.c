@@ -48,10 +48,18 @@ void tracker_tell_entry(struct tracker *tracker, const struct conn *conn, struct
 		entry->flags |= ENTRY_UNOBSERVABLE;
 		entry->why = conn->why;
 	}
-	if (entry->kind == ENTRY_BEGAN || entry->kind == ENTRY_ENDED)
+	switch (entry->kind) {
+	case ENTRY_BEGAN:
+	case ENTRY_ENDED:
 		entry->key = conn->key;
-	else
+		break;
+	case ENTRY_DIVERGENCE_OPEN:
+	case ENTRY_DIVERGENCE_CLOSE:
+	case ENTRY_EVIDENCE:
+		break;
+	default:
 		add_steps(entry, &tracker->noted);
+	}
 	tracker->noted.nr_local = 0;
 	tracker->noted.nr_remote = 0;
 	tracker->ops.told(tracker->ops.context, &conn->key, entry);
@@ -93,7 +101,7 @@ void tracker_tell_change(struct tracker *tracker, const struct conn *conn,
 	struct track_entry entry = {
 		.ts_ns = seen->ts_ns,
 		.kind = ENTRY_KERNEL,
-		.change = { change->sk_err, change->old_state, change->new_state },
+		.change = { change->sk_err, change->old_state, change->new_state, change->bits },
 	};
 
 	if (tracker->ops.told)
@@ -106,7 +114,7 @@ void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t
 	struct track_entry entry = {
 		.ts_ns = now_ns,
 		.kind = ENTRY_LOOK,
-		.change = { 0, from, conn->kernel.state },
+		.change = { 0, from, conn->kernel.state, 0 },
 	};
 
 	if (tracker->ops.told && (from != conn->kernel.state || tracker->noted.nr_local))
@@ -114,17 +122,29 @@ void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t
 }
 
 void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
-			     enum track_event_type type, uint64_t now_ns)
+			     const struct track_event *event)
 {
+	const struct divergence_evidence *evidence = event->evidence;
+	bool opens = event->type == TRACK_DIVERGENCE_OPEN;
 	struct track_entry entry = {
-		.ts_ns = now_ns,
-		.kind = type == TRACK_DIVERGENCE_OPEN ? ENTRY_DIVERGENCE_OPEN :
-							ENTRY_DIVERGENCE_CLOSE,
-		.divergence = { conn->open_reason, conn->open_kind },
+		.ts_ns = event->ts_ns,
+		.kind = opens ? ENTRY_DIVERGENCE_OPEN : ENTRY_DIVERGENCE_CLOSE,
+		.divergence = { event->reason, event->since_ns, event->id, (uint8_t)event->kind,
+				(uint8_t)event->explained_as },
+	};
+	struct track_entry rests_on = {
+		.ts_ns = event->ts_ns,
+		.kind = ENTRY_EVIDENCE,
+		.evidence = { evidence->look.snapshot, evidence->repeats,
+			      evidence->look.ts_ns != 0 },
 	};
 
-	if (tracker->ops.told)
-		tracker_tell_entry(tracker, conn, &entry);
+	if (!tracker->ops.told)
+		return;
+	tracker_tell_entry(tracker, conn, &entry);
+	/* The rest of the evidence has lines of its own: the segment, the change, the drop. */
+	if (opens && (evidence->look.ts_ns || evidence->repeats))
+		tracker_tell_entry(tracker, conn, &rests_on);
 }
 
 void tracker_tell(struct tracker *tracker, const struct conn *conn, enum track_entry_kind kind,

@@ -89,6 +89,9 @@ struct track_event {
 	enum track_event_type type;
 	uint64_t ts_ns;		   /* CLOCK_MONOTONIC of the cause */
 	enum divergence_kind kind; /* DIVERGENCE_* only, as the rest of these */
+	uint64_t id;	   /* the divergence's number, the same in open and close; never 0 */
+	uint64_t explains; /* open: the one it explains anew, which has just been closed; or 0 */
+	enum divergence_kind explained_as; /* close: opens next; DIVERGENCE_NR: it is over */
 	uint64_t since_ns;  /* when the two views parted; close: duration = ts_ns - since_ns */
 	const char *reason; /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
 	const struct connection_report *connection;

@@ -26,6 +26,7 @@ struct tracker {
 	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
 	uint32_t evict_hand;	 /* where the search for a victim goes on */
 	uint32_t lives;		 /* connections begun */
+	uint64_t divergences;	 /* opened: the newest one's id */
 	struct noted_steps noted;
 	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
@@ -65,7 +66,7 @@ void tracker_tell_change(struct tracker *tracker, const struct conn *conn,
 void tracker_tell_look(struct tracker *tracker, const struct conn *conn, uint8_t from,
 		       uint64_t now_ns);
 void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
-			     enum track_event_type type, uint64_t now_ns);
+			     const struct track_event *event);
 
 /* --- divergences.c --- */
 

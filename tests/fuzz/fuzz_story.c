@@ -25,6 +25,19 @@ static void make_legal(struct track_entry *entry, uint64_t index)
 		memset(&entry->key, 0, sizeof(entry->key));
 		return;
 	}
+	if (entry->kind == ENTRY_DIVERGENCE_OPEN || entry->kind == ENTRY_DIVERGENCE_CLOSE) {
+		entry->divergence.kind %= DIVERGENCE_NR;
+		entry->divergence.explained_as %= DIVERGENCE_NR + 1;
+		entry->divergence.reason = entry->role ? "accept_queue_full" : NULL;
+		entry->nr_local = entry->nr_remote = 0;
+		return;
+	}
+	if (entry->kind == ENTRY_EVIDENCE) {
+		/* a bool is 0 or 1 */
+		*(uint8_t *)&entry->evidence.has_look &= 1;
+		entry->nr_local = entry->nr_remote = 0;
+		return;
+	}
 	entry->nr_local %= TRACK_ENTRY_STEPS / 2 + 1;
 	entry->nr_remote %= TRACK_ENTRY_STEPS / 2 + 1;
 	for (int i = 0; i < TRACK_ENTRY_STEPS; i++) {
@@ -33,10 +46,6 @@ static void make_legal(struct track_entry *entry, uint64_t index)
 	}
 	if (entry->kind == ENTRY_DROP)
 		entry->drop.reason = entry->drop.seq & 1 ? "NETFILTER_DROP" : NULL;
-	if (entry->kind == ENTRY_DIVERGENCE_OPEN || entry->kind == ENTRY_DIVERGENCE_CLOSE) {
-		entry->divergence.kind %= DIVERGENCE_NR;
-		entry->divergence.reason = entry->role ? "accept_queue_full" : NULL;
-	}
 }
 
 static void render(const struct explanation *explanation)
