@@ -16,7 +16,8 @@ JOBS ?= $(shell nproc)
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
 	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libpcap-dev
 PACKAGES_TEST := python3 libcmocka-dev libclang-rt-14-dev \
-	clang-format cppcheck shellcheck iproute2 procps nftables conntrack tshark curl prometheus
+	clang-format cppcheck shellcheck iproute2 procps nftables conntrack tshark curl prometheus \
+	nginx-light wrk redis-server
 
 # ---- flags ----------------------------------------------------------------------------------
 
@@ -61,7 +62,7 @@ NET_TOOLS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/net/*.c))
 # bench_*.c measure by themselves; the others are tools of the network tests and of tests/bench/*.sh
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
 BENCHES := $(filter $(O)/tests/bench/bench_%,$(BENCH_PROGRAMS)) \
-	$(sort $(wildcard tests/bench/*.sh tests/bench/*.py))
+	$(sort $(filter-out %/soak.py,$(wildcard tests/bench/*.sh tests/bench/*.py)))
 # tests/unit/*.c that are not tests are what tests and fuzz targets share
 TEST_OBJECTS := $(patsubst tests/%.c,$(O)/tests/%.o,\
 	$(sort $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))))
@@ -71,7 +72,7 @@ FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
 FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
 
 .PHONY: help deps deps-build all run test test-unit test-programs sanitized-programs \
-	lint format asan fuzz fuzzers bench clean install uninstall FORCE
+	lint format asan fuzz fuzzers bench soak clean install uninstall FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -214,6 +215,10 @@ format: ## clang-format every C file in place
 bench: ## measure; one JSON line a benchmark
 	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
 	for bench in $(BENCHES); do O=$(O) $$bench || exit 1; done
+
+soak: ## 10 M ordinary connections, 1,000 faults: all of them found, nothing else (CONNECTIONS=N)
+	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
+	O=$(O) tests/bench/soak.py $(CONNECTIONS)
 
 # ---- housekeeping ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ true, then ask the daemon. Nothing sleeps for luck: every wait names its conditi
 from .daemon import BINARY, Daemon, Metrics
 from .lab import IPV4, IPV6, Lab, Namespace, attached, endpoint, execute
 from .raw import RawPeer
-from .runner import Failure, Skip, case, check, check_equal, main, wait_until
+from .runner import Failure, Skip, alone, case, check, check_equal, main, wait_until
 from .sockets import (
     Pair, accept, client_of, close_rst, kernel_state, listener, local_of, remote_of,
     wait_kernel_state,
@@ -16,7 +16,7 @@ from .sockets import (
 
 __all__ = [
     "BINARY", "Daemon", "Metrics", "IPV4", "IPV6", "Lab", "Namespace", "attached", "endpoint",
-    "execute", "RawPeer", "Failure", "Skip", "case", "check", "check_equal", "main",
+    "execute", "RawPeer", "Failure", "Skip", "alone", "case", "check", "check_equal", "main",
     "wait_until", "Pair", "accept", "client_of", "close_rst", "kernel_state", "listener",
     "local_of", "remote_of", "wait_kernel_state",
 ]

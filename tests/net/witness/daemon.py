@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 
 from .lab import attached
 from .runner import Failure, check, check_equal, wait_until
@@ -105,6 +106,7 @@ class Daemon:
                                             stderr=log, stdin=subprocess.DEVNULL)
         self.events = []
         self._offset = 0
+        self._reading = threading.Lock()
         self._ended = False
         if wait:
             try:
@@ -192,7 +194,7 @@ class Daemon:
     def read_events(self):
         """All events so far; every line must be JSON with the fields of its kind."""
         if os.path.exists(self.events_path):
-            with open(self.events_path, encoding="utf-8") as file:
+            with self._reading, open(self.events_path, encoding="utf-8") as file:
                 file.seek(self._offset)
                 while True:
                     line = file.readline()
@@ -200,7 +202,7 @@ class Daemon:
                         break
                     self._offset += len(line.encode())
                     self.events.append(json.loads(line))
-        return self.events
+        return list(self.events)
 
     def find(self, event, **fields):
         return [row for row in self.read_events() if row.get("event") == event

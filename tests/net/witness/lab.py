@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 
 from .runner import wait_until
 
@@ -43,16 +44,17 @@ class Namespace:
         self.name = name
         execute("ip", "netns", "add", name)
         self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        self._homes = []
+        self._homes = threading.local()  # a namespace is a property of the thread
         self.run("ip", "link", "set", "lo", "up")
 
     def __enter__(self):
-        self._homes.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._homes.stack = [*getattr(self._homes, "stack", ()), home]
         _setns(self.fd)
         return self
 
     def __exit__(self, *_):
-        home = self._homes.pop()
+        home = self._homes.stack.pop()
         _setns(home)
         os.close(home)
 
@@ -81,6 +83,11 @@ class Namespace:
                 path = name.replace("__", "/") if "__" in name else f"ipv4/{name}"
                 with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
                     file.write(str(value))
+
+    def get_sysctl(self, name):
+        path = name.replace("__", "/") if "__" in name else f"ipv4/{name}"
+        with self, open(f"/proc/sys/net/{path}", encoding="ascii") as file:
+            return file.read().strip()
 
     def nft(self, *rules):
         """Replaces this namespace's one test table by RULES of its input chain; none removes it."""

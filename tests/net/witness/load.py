@@ -11,7 +11,7 @@ CONNLOAD = os.environ.get("CONNLOAD", os.path.join(ROOT, ".output/tests/bench/co
 
 
 def connload(client_space, server_space, address, mode, count, concurrency=64, ports="8000-8003",
-             timeout=300, **options):
+             timeout=300, quiet=False, **options):
     """Runs COUNT connections; returns the client's report as a dict. MODE says who closes how."""
     if not os.access(CONNLOAD, os.X_OK):
         raise Skip(f"{CONNLOAD} is not built")
@@ -32,7 +32,8 @@ def connload(client_space, server_space, address, mode, count, concurrency=64, p
         served, _ = server.communicate(timeout=20)
     if done.returncode:
         raise Failure(f"connload: {done.stdout.strip() or done.returncode}; {served.strip()}")
-    print(f"# {done.stdout.strip()}")
+    if not quiet:
+        print(f"# {done.stdout.strip()}")
     return parse(done.stdout)
 
 

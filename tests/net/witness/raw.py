@@ -19,6 +19,7 @@ from .lab import IPV4, endpoint, ipv6
 from .runner import Failure, wait_until
 
 FLAGS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20}
+IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_ICMPV6 = 1, 6, 58
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 SO_ATTACH_FILTER = 26
 MASK = 0xFFFFFFFF
@@ -99,16 +100,34 @@ class RawPeer:
 
     def send(self, seg, options=b"", corrupt=False):
         body = tcp_segment(self._packed, self._kernel_packed, seg, options, corrupt)
+        self._send_ip(IPPROTO_TCP, body)
+
+    def _header(self, protocol, source, target, length):
         if self.family == IPV4:
-            header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body),
-                                 random.getrandbits(16), 0, 64, 6, 0, self._packed,
-                                 self._kernel_packed)
-            header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
-        else:
-            header = struct.pack("!IHBB16s16s", 6 << 28, len(body), 6, 64, self._packed,
-                                 self._kernel_packed)
+            header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + length, random.getrandbits(16), 0,
+                                 64, protocol, 0, source, target)
+            return header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+        return struct.pack("!IHBB16s16s", 6 << 28, length, protocol, 64, source, target)
+
+    def _send_ip(self, protocol, body):
+        header = self._header(protocol, self._packed, self._kernel_packed, len(body))
         self._sock.send(self._kernel_mac + self.mac + struct.pack("!H", ETHERTYPES[self.family]) +
                         header + body)
+
+    def send_unreachable(self, port=False, *, quoted):
+        """ICMP: the segment QUOTED, which the kernel sent, did not find its host (or port)."""
+        body = tcp_segment(self._kernel_packed, self._packed, quoted)
+        quote = self._header(IPPROTO_TCP, self._kernel_packed, self._packed, len(body)) + body
+        if self.family == IPV4:
+            message = struct.pack("!BBHI", 3, 3 if port else 1, 0, 0) + quote
+            pseudo = b""
+        else:
+            message = struct.pack("!BBHI", 1, 4 if port else 3, 0, 0) + quote
+            pseudo = self._packed + self._kernel_packed + struct.pack("!II", len(message),
+                                                                      IPPROTO_ICMPV6)
+        total = struct.pack("!H", checksum(pseudo + message))
+        self._send_ip(IPPROTO_ICMP if self.family == IPV4 else IPPROTO_ICMPV6,
+                      message[:2] + total + message[4:])
 
     def _parse(self, frame):
         if frame[:6] != self.mac or len(frame) < 54:
@@ -152,9 +171,10 @@ class RawConnection:
         self.kernel_at = endpoint(peer.kernel_address, kernel_port)
         self.me_at = endpoint(peer.address, my_port)
 
-    def send(self, flags, data=b"", seq=None, ack=None, window=64240, corrupt=False):
+    def send(self, flags, data=b"", seq=None, ack=None, window=64240, corrupt=False, options=b""):
         """Sends a segment; advances the sequence number unless SEQ overrides it."""
-        options = b"\x02\x04\x05\xb4" if "S" in flags else b""  # MSS 1460
+        if "S" in flags:
+            options = b"\x02\x04\x05\xb4" + options  # MSS 1460
         at = self.seq if seq is None else seq
         number = self.ack if ack is None else ack
         seg = Segment(self.my_port, self.kernel_port, at, number if "A" in flags else 0, flags,

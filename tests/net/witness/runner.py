@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Cases, their verdict lines, and waiting for conditions."""
 
+import concurrent.futures
 import os
 import signal
 import sys
@@ -27,6 +28,12 @@ def case(name, *args):
         _cases.append((name, function, args))
         return function
     return register
+
+
+def alone(function):
+    """Marks a case that must not run beside others: they run one by one, after those that may."""
+    function.alone = True
+    return function
 
 
 def check(condition, why):
@@ -77,9 +84,20 @@ def _stop(number, _frame):
     raise SystemExit(128 + number)
 
 
-def main(setup=None):
+def _run_rows(rows, threads, *world):
+    """In order; or those that may be, THREADS at a time, and then the rest."""
+    if threads == 1:
+        return [_run(name, function, (*world, *args)) for name, function, args in rows]
+    beside = [row for row in rows if not hasattr(row[1], "alone")]
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        done = list(pool.map(lambda row: _run(row[0], row[1], (*world, *row[2])), beside))
+    return done + _run_rows([row for row in rows if row not in beside], 1, *world)
+
+
+def main(setup=None, threads=1):
     """Runs the registered cases, or those whose name contains one of the arguments. SETUP is a
-    context manager that all cases share: they get what it yields as their first argument."""
+    context manager that all cases share: they get what it yields as their first argument. With
+    THREADS, that many cases run at a time."""
     wanted = sys.argv[1:]
     if "--list" in wanted:
         print("\n".join(name for name, _, _ in _cases))
@@ -94,12 +112,12 @@ def main(setup=None):
         print("not ok all - no case has such a name")
         return 1
     if setup is None:
-        return int(not all([_run(*row) for row in chosen]))
+        return int(not all(_run_rows(chosen, threads)))
     good = False
 
     def shared():
         nonlocal good
         with setup() as world:
-            good = all([_run(name, function, (world, *args)) for name, function, args in chosen])
+            good = all(_run_rows(chosen, threads, world))
     # the verdict of SETUP itself: did it come up, did it go down cleanly
     return int(not (_run("setup and teardown", shared, ()) and good))
