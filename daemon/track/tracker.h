@@ -41,7 +41,12 @@ struct tracker_stats {
 	uint64_t opened[ROLE_NR];
 	uint64_t closed[ROLE_NR][END_NR];
 	uint64_t divergences[DIVERGENCE_NR];
-	uint64_t divergences_open[DIVERGENCE_NR]; /* now */
+	uint64_t divergences_open[DIVERGENCE_NR];		       /* now */
+	struct duration_histogram divergence_durations[DIVERGENCE_NR]; /* of those that closed */
+	uint64_t moments_untold[DIVERGENCE_NR]; /* counted, but for a flood of them not told */
+	uint64_t transients[TRANSIENT_NR];
+	uint64_t conditions[CONDITION_NR]; /* connections in it now */
+	uint64_t close_causes[CLOSE_CAUSE_NR];
 	uint64_t comparisons, comparisons_agreed;
 	uint64_t unobservable[UNOBSERVABLE_NR];
 	uint64_t compared_in_two; /* ended connections that were compared in two states or more */
@@ -115,6 +120,7 @@ struct tracker_settings {
 	uint32_t flows_max;
 	uint64_t settle_ns;    /* a disagreement younger than this is not looked at */
 	uint64_t time_wait_ns; /* the reference's 2 MSL: 60 s */
+	uint64_t condition_ns; /* older than this, a condition counts; 0: 60 s */
 	uint64_t hash_seed;    /* random live; anything in a replay */
 	/*
 	 * Segments of a capture: which end is local is for the tracker to find out (is_local;

@@ -31,6 +31,26 @@ static const char *const unobservables[] = {
 #undef X
 };
 
+static const char *const transients[] = {
+#define X(name, label) [TRANSIENT_##name] = label,
+	TRANSIENTS(X)
+#undef X
+};
+
+static const struct {
+	const char *label, *text, *look_at;
+} conditions[] = {
+#define X(name, label, text, look_at) [CONDITION_##name] = { label, text, look_at },
+	CONDITIONS(X)
+#undef X
+};
+
+static const char *const close_causes[] = {
+#define X(name, label) [CLOSED_BY_##name] = label,
+	CLOSE_CAUSES(X)
+#undef X
+};
+
 static const char *const roles[] = {
 #define X(name, label) [ROLE_##name] = label,
 	CONNECTION_ROLES(X)
@@ -89,6 +109,31 @@ const char *divergence_class_label(enum divergence_class class)
 const char *unobservable_label(enum unobservable_reason reason)
 {
 	return unobservables[reason];
+}
+
+const char *transient_label(enum transient transient)
+{
+	return transients[transient];
+}
+
+const char *condition_label(enum condition condition)
+{
+	return conditions[condition].label;
+}
+
+const char *condition_text(enum condition condition)
+{
+	return conditions[condition].text;
+}
+
+const char *condition_look_at(enum condition condition)
+{
+	return conditions[condition].look_at;
+}
+
+const char *close_cause_label(enum close_cause cause)
+{
+	return close_causes[cause];
 }
 
 const char *role_label(enum connection_role role)

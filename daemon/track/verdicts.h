@@ -54,6 +54,70 @@ enum unobservable_reason {
 	UNOBSERVABLE_NR
 };
 
+/*
+ * Why the views of a connection parted and came together again before anybody called it a
+ * divergence: by themselves, as they must (DESIGN §6).
+ */
+#define TRANSIENTS(X)                                                                              \
+	X(IN_FLIGHT, "in_flight") /* the tap ran ahead of the stack: settled before a look */      \
+	X(FIN_QUEUED_BRIEFLY, "fin_queued_briefly") /* close() came, the FIN a moment later */     \
+	X(RESET_BEFORE_EVENT, "reset_before_event") /* our RST left before the socket closed */    \
+	X(FIN_WAITED, "fin_waited")		    /* a FIN waited for the data before it */      \
+	X(OWNER_BUSY, "owner_busy")		    /* the owner held the socket's lock */         \
+	X(REQUEST_OUTLIVES_LISTENER, "request_outlives_listener") /* until the next packet */      \
+	X(SETTLED_LATE, "settled_late") /* later than the settle time, and nothing says why */
+
+enum transient {
+#define X(name, label) TRANSIENT_##name,
+	TRANSIENTS(X)
+#undef X
+	TRANSIENT_NR
+};
+
+/* What both views agree on, and is worth a look all the same: X(NAME, label, text, look at). */
+#define CONDITIONS(X)                                                                              \
+	X(CLOSE_WAIT_LEAK, "close_wait_leak",                                                      \
+	  "the peer has closed long ago and the application does not",                             \
+	  "the process that holds the socket: it does not read, or forgot to close")               \
+	X(NO_PROGRESS, "no_progress",                                                              \
+	  "an open connection retransmits and nothing is acknowledged",                            \
+	  "the path to the peer, or the peer itself; ss -ti shows the retransmissions")
+
+enum condition {
+#define X(name, label, text, look_at) CONDITION_##name,
+	CONDITIONS(X)
+#undef X
+	CONDITION_NR
+};
+
+/* What the kernel's last state change of a socket was, →CLOSE (KERNEL.md §1.3). */
+#define CLOSE_CAUSES(X)                                                                            \
+	X(TIME_WAIT, "time_wait")		/* a TIME_WAIT minisocket took over */             \
+	X(FIN_WAIT_2, "fin_wait_2_minisocket")	/* the same for an orphan in FIN_WAIT_2 */         \
+	X(LINGER2, "linger2")			/* TCP_LINGER2 < 0: no FIN_WAIT_2 for orphans */   \
+	X(GRACEFUL, "graceful")			/* the last ACK came */                            \
+	X(RESET_RECEIVED, "reset_received")	/* the peer's RST was taken */                     \
+	X(DATA_AFTER_CLOSE, "data_after_close") /* data came to a socket that was closed */        \
+	X(REFUSED, "refused")			/* the connect() was, by RST or ICMP */            \
+	X(TIMEOUT, "timeout")			/* retransmissions, keep-alive, user timeout */    \
+	X(UNREACHABLE, "unreachable")		/* ICMP, no route, the namespace's end */          \
+	X(KILLED, "killed")			/* ss -K, tcp_abort */                             \
+	X(MEMORY, "memory")			/* too many orphans, or no memory for them */      \
+	X(LOCAL_ABORT, "local_abort")		/* unread data, SO_LINGER 0 */                     \
+	X(NEVER_ACCEPTED, "never_accepted")	/* its listener closed before accept() */          \
+	X(DISCONNECTED, "disconnected")		/* connect(AF_UNSPEC) */                           \
+	X(CONNECT_CLOSED, "connect_closed")	/* close() before the connection was open */       \
+	X(CHILD_FAILED, "child_failed")		/* a child that lost a race, or its RST */         \
+	X(REPAIR, "repair")			/* TCP_REPAIR */                                   \
+	X(OTHER, "other")
+
+enum close_cause {
+#define X(name, label) CLOSED_BY_##name,
+	CLOSE_CAUSES(X)
+#undef X
+	CLOSE_CAUSE_NR
+};
+
 #define CONNECTION_ROLES(X)                                                                        \
 	X(CLIENT, "client")                                                                        \
 	X(SERVER, "server")                                                                        \
@@ -113,6 +177,11 @@ const char *divergence_look_at(enum divergence_kind kind); /* what to look at */
 const char *divergence_class_label(enum divergence_class class);
 const char *divergence_severity_label(enum divergence_severity severity);
 const char *unobservable_label(enum unobservable_reason reason);
+const char *transient_label(enum transient transient);
+const char *condition_label(enum condition condition);
+const char *condition_text(enum condition condition);
+const char *condition_look_at(enum condition condition);
+const char *close_cause_label(enum close_cause cause);
 const char *role_label(enum connection_role role);
 const char *end_label(enum connection_end end);
 const char *connect_failure_label(enum connect_failure failure);
