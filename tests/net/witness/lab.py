@@ -31,6 +31,10 @@ def execute(*command, check=True, timeout=60, **options):
     return done.stdout
 
 
+def sysctl_path(name):
+    return "/proc/sys/net/" + (name.replace("__", "/") if "__" in name else f"ipv4/{name}")
+
+
 def endpoint(address, port):
     """addr:port as the daemon prints it."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -80,9 +84,12 @@ class Namespace:
         """sysctl(tcp_syncookies=2): names below net.ipv4, or a dotted name with __ for a dot."""
         with self:
             for name, value in settings.items():
-                path = name.replace("__", "/") if "__" in name else f"ipv4/{name}"
-                with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
+                with open(sysctl_path(name), "w", encoding="ascii") as file:
                     file.write(str(value))
+
+    def sysctl_read(self, name):
+        with self, open(sysctl_path(name), encoding="ascii") as file:
+            return file.read().strip()
 
     def get_sysctl(self, name):
         path = name.replace("__", "/") if "__" in name else f"ipv4/{name}"

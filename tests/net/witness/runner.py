@@ -64,18 +64,23 @@ def _one_line(error):
     return text or type(error).__name__
 
 
+def _tell(text):
+    # in one write: cases that run beside each other must not break each other's lines
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def _run(name, function, args):
     try:
         function(*args)
     except Skip as why:
-        print(f"skip {name} {_one_line(why)}", flush=True)
+        _tell(f"skip {name} {_one_line(why)}")
         return True
     except Exception as error:  # a broken case must not hide the ones behind it
-        print(f"not ok {name} - {_one_line(error)}", flush=True)
-        if not isinstance(error, Failure):
-            traceback.print_exc()
+        trace = "" if isinstance(error, Failure) else "\n" + traceback.format_exc().rstrip()
+        _tell(f"not ok {name} - {_one_line(error)}{trace}")
         return False
-    print(f"ok {name}", flush=True)
+    _tell(f"ok {name}")
     return True
 
 
