@@ -100,6 +100,13 @@ int recordlog_write(struct recordlog_writer *writer, const void *bytes, size_t s
 	return writer->err;
 }
 
+int recordlog_flush(struct recordlog_writer *writer)
+{
+	if (fflush(writer->file) && !writer->err)
+		writer->err = -errno;
+	return writer->err;
+}
+
 int recordlog_close(struct recordlog_writer *writer)
 {
 	int err;

@@ -30,6 +30,8 @@ int recordlog_create(const char *path, const struct recordlog_info *info,
 		     struct recordlog_writer **ret_writer);
 /* `size` <= RECORDLOG_RECORD_MAX. 0 or -errno; the first failure sticks. */
 int recordlog_write(struct recordlog_writer *writer, const void *bytes, size_t size, uint32_t ring);
+/* What was written so far can be read from the file. 0 or the first -errno. */
+int recordlog_flush(struct recordlog_writer *writer);
 /* Writes out what is buffered and closes, also after a failure. 0 or the first -errno. */
 int recordlog_close(struct recordlog_writer *writer);
 

@@ -8,17 +8,23 @@
 #include "capture/decode.h"
 #include "log.h"
 
-static void write_log(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+static bool has_log(const struct pipeline *pipeline)
 {
-	int err;
+	return pipeline->settings.log && !pipeline->log_error;
+}
 
-	if (!pipeline->settings.log || pipeline->log_error)
-		return;
-	err = recordlog_write(pipeline->settings.log, bytes, size, ring);
+static void check_log(struct pipeline *pipeline, int err)
+{
 	if (!err)
 		return;
 	pipeline->log_error = err;
 	log_err("record log: %s; nothing more is recorded", strerror(-err));
+}
+
+static void write_log(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+{
+	if (has_log(pipeline))
+		check_log(pipeline, recordlog_write(pipeline->settings.log, bytes, size, ring));
 }
 
 /* A look's answer is a record like any other, in the place where it was needed. */
@@ -125,6 +131,9 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	};
 
 	pipeline_feed(pipeline, &tick, sizeof(tick), RING_NR);
+	/* whoever reads the events meanwhile can read what they came from */
+	if (has_log(pipeline))
+		check_log(pipeline, recordlog_flush(pipeline->settings.log));
 	events_flush(pipeline->events);
 }
 

@@ -200,6 +200,35 @@ static void test_no_such_file(void **state)
 	free(info);
 }
 
+/* A reader that comes while the log is written finds what was flushed. */
+static void test_flush(void **state)
+{
+	struct recordlog_info *info = calloc(1, sizeof(*info));
+	_Alignas(8) uint8_t record[64] = { 1 };
+	struct recordlog_reader *reader;
+	struct recordlog_writer *writer;
+	const void *bytes;
+	uint32_t ring;
+	size_t size;
+
+	(void)state;
+	assert_non_null(info);
+	assert_int_equal(recordlog_create(path, info, &writer), 0);
+	assert_int_equal(recordlog_write(writer, record, sizeof(record), 1), 0);
+	assert_int_equal(recordlog_flush(writer), 0);
+	assert_int_equal(recordlog_open(path, &reader), 0);
+	assert_int_equal(recordlog_next(reader, &bytes, &size, &ring), 1);
+	assert_int_equal(size, sizeof(record));
+	assert_memory_equal(bytes, record, size);
+	assert_int_equal(recordlog_next(reader, &bytes, &size, &ring), 0);
+	recordlog_free(reader);
+	assert_int_equal(recordlog_close(writer), 0);
+	assert_int_equal(recordlog_create("/dev/full", info, &writer), 0);
+	assert_int_equal(recordlog_flush(writer), -ENOSPC);
+	assert_int_equal(recordlog_close(writer), -ENOSPC);
+	free(info);
+}
+
 /* A full disk is told at the latest by recordlog_close, and a failure sticks. */
 static void test_full_disk(void **state)
 {
@@ -241,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_truncated_header, file_make, file_remove),
 		cmocka_unit_test_setup_teardown(test_damaged_length, file_make, file_remove),
 		cmocka_unit_test_setup_teardown(test_foreign_headers, file_make, file_remove),
+		cmocka_unit_test_setup_teardown(test_flush, file_make, file_remove),
 		cmocka_unit_test(test_no_such_file),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_oversized_is_refused),
