@@ -18,7 +18,8 @@
  * name (a RST, and up to 6.12 an ACK of TIME_WAIT) belongs to a per-CPU control socket, or under
  * IPv6 to none: then the tuple, turned round, is looked up. A SYN-ACK without a socket is a SYN
  * cookie: there is nothing to look up, and that is what its record says. Forwarded packets have no
- * socket either, and no local address.
+ * socket either; they came in by another device, and whatever address NAT gave them is not theirs.
+ * A packet that is bridged or leaves by macvlan still has its socket, another namespace's.
  *
  * Where NAT changed the packet behind the socket's back, the record has the socket's tuple.
  */
@@ -29,6 +30,7 @@ enum owner {
 	OWNER_NONE,    /* no socket, or none of TCP */
 	OWNER_CONTROL, /* the per-CPU control socket: nothing in it is about this segment */
 	OWNER_SOCKET,
+	OWNER_FOREIGN, /* a socket of another network namespace */
 };
 
 static __always_inline bool egress_handshake_ack(const struct tcp_sock *tp, __u16 gso_segs)
@@ -105,6 +107,25 @@ static __always_inline void egress_untranslate(const struct bpf_sock *sk, __u16 
 	seen->translated = 1;
 }
 
+static __always_inline bool egress_is_foreign(const struct sock_common *sk)
+{
+	return sk->skc_net.net->ns.inum != config.netns;
+}
+
+/* One of MPTCP cannot be converted, and counts as ours. */
+static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state)
+{
+	struct tcp_timewait_sock *tw;
+	struct tcp_request_sock *req;
+
+	if (state == KS_NEW_SYN_RECV) {
+		req = bpf_skc_to_tcp_request_sock(sk);
+		return req && egress_is_foreign(&req->req.req.__req_common);
+	}
+	tw = bpf_skc_to_tcp_timewait_sock(sk);
+	return tw && egress_is_foreign(&tw->tw_sk.__tw_common);
+}
+
 /* A full socket of TCP; *ret_wanted says whether its plain segment is worth a record. */
 static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, bool control,
 					      struct sighting *seen, bool *ret_wanted)
@@ -115,6 +136,8 @@ static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, b
 		return OWNER_NONE;
 	if (tp->inet_conn.icsk_inet.sk.sk_type != SOCK_STREAM)
 		return OWNER_CONTROL;
+	if (egress_is_foreign(&tp->inet_conn.icsk_inet.sk.__sk_common))
+		return OWNER_FOREIGN;
 	if (!control && state == KS_ESTABLISHED) {
 		*ret_wanted = egress_handshake_ack(tp, seen->gso_segs);
 		if (!*ret_wanted)
@@ -139,6 +162,8 @@ static __always_inline enum owner egress_owner(struct bpf_sock *sk, bool control
 		return OWNER_NONE; /* a packet socket's own making */
 	if (state != KS_NEW_SYN_RECV && state != KS_TIME_WAIT)
 		return egress_full(sk, state, control, seen, ret_wanted);
+	if (egress_minisock_is_foreign(sk, state))
+		return OWNER_FOREIGN;
 	snapshot_socket(sk, state, &seen->snapshot);
 	egress_untranslate(sk, sk->src_port, seen);
 	*ret_wanted = true;
@@ -165,6 +190,15 @@ static __always_inline bool egress_look(struct sighting *seen, bool control)
 	return control || egress_completes(&seen->snapshot, segment->payload_bytes);
 }
 
+/* Not of a socket of ours: is it nobody's of this namespace? */
+static __always_inline bool
+egress_is_transit(struct __sk_buff *skb, const struct parsed_segment *segment, enum owner owner)
+{
+	if (owner == OWNER_FOREIGN || skb->ingress_ifindex)
+		return true;
+	return owner == OWNER_NONE && !segment_address_is_local(segment->source, segment->ipv6);
+}
+
 static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 {
 	const struct parsed_segment *segment = &seen->segment;
@@ -175,7 +209,7 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 
 	if (sk)
 		owner = egress_owner(sk, control, seen, &wanted);
-	if (owner == OWNER_NONE && !segment_address_is_local(segment->source, segment->ipv6)) {
+	if (owner != OWNER_SOCKET && egress_is_transit(skb, segment, owner)) {
 		segment_ignore(seen->ifindex, IGNORED_TRANSIT);
 		return;
 	}

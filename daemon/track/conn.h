@@ -35,6 +35,8 @@ enum conn_evidence {
 	EVIDENCE_COOKIE = 0x08,	   /* a SYN-ACK left without a request socket */
 	EVIDENCE_FILTERED = 0x10,  /* drop_reason is set: a segment died before TCP */
 	EVIDENCE_SYN_AGAIN = 0x20, /* an unanswered SYN was retransmitted */
+	/* NAT: what left had another tuple; what arrives is seen under that one, if at all */
+	EVIDENCE_TRANSLATED = 0x40,
 };
 
 enum conn_flag {

@@ -247,6 +247,8 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 	tracker->stats.comparisons++;
 	if (end_handshake(tracker, handle, conn, now_ns))
 		return;
+	if (conn->evidence & EVIDENCE_TRANSLATED)
+		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
 	if (conn->flags & CONN_UNOBSERVABLE) {
 		give_up(tracker, handle, conn, conn->why, now_ns);
 		return;

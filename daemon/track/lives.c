@@ -143,6 +143,20 @@ void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	tracker->stats.entries = flowtable_count(tracker->table);
 }
 
+void tracker_forget(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
+{
+	struct conn *conn = flowtable_at(tracker->table, handle);
+
+	conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
+	if (!conn->divergences) {
+		move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
+		move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+		tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
+		conn->flags |= CONN_REPORTED;
+	}
+	tracker_finish(tracker, handle, now_ns);
+}
+
 static void observe_handshake(struct duration_histogram *histogram, uint64_t duration_ns)
 {
 	unsigned int bucket = 0;

@@ -78,7 +78,9 @@ static void start_wire(struct tracker *tracker, struct conn *conn, const struct 
 	}
 	if (state == FSM_CLOSED || state == FSM_LISTEN)
 		state = kview_as_fsm(conn->kernel.state, conn->kernel.substate);
-	conn_set_unobservable(conn, UNOBSERVABLE_ADOPTED);
+	/* What came before had the packets' tuple, and found no socket. */
+	conn_set_unobservable(conn, rec->hdr.flags & REC_F_TRANSLATED ? UNOBSERVABLE_NOT_LOCAL :
+									UNOBSERVABLE_ADOPTED);
 	tracker_adopt_wire(tracker, conn, state, &facts);
 	conn->time_wait_ns = seen->ts_ns;
 }
@@ -100,11 +102,29 @@ static bool is_worth_following(const struct tracker *tracker, const struct obser
 	       state == KS_SYN_SENT || state == KS_TIME_WAIT;
 }
 
+/*
+ * The kernel has nothing but a listener for it, which never answered its SYN, and yet the peer
+ * acknowledges: NAT took the connection elsewhere (a published port), past this listener.
+ */
+static bool is_answered_elsewhere(const struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+
+	return !seen->sent && rec->snapshot.state == KS_LISTEN &&
+	       (rec->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_ACK &&
+	       conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) == FSM_LISTEN;
+}
+
 /* The connection this segment belongs to, begun if need be; FLOW_NONE if there is none. */
 static uint32_t connection_of(struct tracker *tracker, const struct observation *seen)
 {
 	uint32_t handle = flowtable_find(tracker->table, &seen->key);
 
+	if (handle != FLOW_NONE &&
+	    is_answered_elsewhere(flowtable_at(tracker->table, handle), seen)) {
+		tracker_forget(tracker, handle, seen->ts_ns);
+		handle = FLOW_NONE;
+	}
 	if (handle != FLOW_NONE && is_new_life(flowtable_at(tracker->table, handle), seen)) {
 		tracker_finish(tracker, handle, seen->ts_ns);
 		handle = FLOW_NONE;
@@ -156,7 +176,7 @@ static void weigh(struct conn *conn, const struct observation *seen)
 	const struct rec_snapshot *snapshot = &rec->snapshot;
 
 	if (rec->hdr.flags & REC_F_TRANSLATED)
-		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
+		conn->evidence |= EVIDENCE_TRANSLATED;
 	if (snapshot->bits & SNAP_REPAIR)
 		conn_set_unobservable(conn, UNOBSERVABLE_REPAIR);
 	if (!seen->sent) {

@@ -85,6 +85,9 @@ void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now
 /* Reports its end unless that was done, and removes it. The handle is gone afterwards. */
 void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
 
+/* It was no connection of this host's: removed, and not reported unless it diverged. */
+void tracker_forget(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
+
 /* What the dialogue did: counters, gauges, paths. */
 void tracker_take_steps(struct tracker *tracker, struct conn *conn,
 			const struct dialogue_steps *steps, uint64_t now_ns);
