@@ -21,6 +21,7 @@ import itertools
 import os
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .daemon import Daemon
@@ -37,7 +38,8 @@ TRIES = 3
 
 # of a connection: of the watched host's port that listens, and of its active open
 OPEN = ["< S LISTEN", "> SA NEW_SYN_RECV", "< A NEW_SYN_RECV", "SYN_RECV>ESTABLISHED"]
-CALL = ["CLOSE>SYN_SENT", "> S SYN_SENT", "< SA SYN_SENT", "SYN_SENT>ESTABLISHED"]
+CALL = ["CLOSE>SYN_SENT", "> S SYN_SENT", "< SA SYN_SENT", "SYN_SENT>ESTABLISHED",
+        "> A ESTABLISHED"]
 
 _timelines = []
 
@@ -52,7 +54,18 @@ class World:
     def __init__(self, lab, log):
         self.lab, self.log = lab, log
         self.space = lab.a
+        self._filter = threading.Lock()
         self._hosts, self._ports = itertools.count(10), itertools.count(7500)
+
+    @contextlib.contextmanager
+    def filtered(self, *rules):
+        """These nftables rules hold on the input; one scenario after the other."""
+        with self._filter:
+            self.space.nft(*rules)
+            try:
+                yield
+            finally:
+                self.space.nft()
 
     def address(self, family):
         return self.lab.ip(self.lab.a, family)
@@ -77,14 +90,15 @@ class Talk:
         self.remotes, self.told = [], []
         self.listener = None
         self._listens, self._options = listens, options
+        self._address = options.pop("address", world.address(family))
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.peer = self.world.peer(self.family)
             stack.callback(self.peer.close)
             if self._listens:
-                self.listener = listener(self.world.space, self.world.address(self.family),
-                                         self.port, **self._options)
+                self.listener = listener(self.world.space, self._address, self.port,
+                                         **self._options)
                 stack.callback(self.listener.close)
             self.raw = self.connection() if not self.whole else None
             self.stack = stack.pop_all()
