@@ -116,6 +116,9 @@ static const struct flag flags[] = {
 		  "are shared out, 1 to 4 MiB each" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,
 	  .help = "how long wire and kernel must differ before the kernel is asked again" },
+	{ "sweep.interval", "SECONDS", FLAG_NUMBER, AT(sweep_interval_s), "1", 0, 3600,
+	  .help = "how often all sockets are gone through at most; longer where that would take "
+		  "more than 1 % of a core; 0: only at the start and after a loss" },
 	{ "web.listen-address", "ADDR", FLAG_LIST, AT(web_listen_addresses), ":10293",
 	  .is_valid = is_web_address,
 	  .wanted = "an address like :10293, 127.0.0.1:10293 or "

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "capture/attach.h"
@@ -23,10 +22,6 @@
 
 /* The ring that the daemon itself writes: sweeps and losses. */
 #define OWN_RING_BYTES (1u << 20)
-/* Room kept there, beyond one read of the iterator, for what must not fail: losses, brackets. */
-#define OWN_RING_SPARE (2 * SWEEP_READ_BYTES)
-/* Reads of the iterator in one round: some 2000 sockets, about 1.5 ms. */
-#define SWEEP_READS 6
 
 #define EPOLL_RING 0u
 #define EPOLL_INTERFACES 1u
@@ -51,8 +46,7 @@ struct capture {
 	int attach_err;			   /* the last failure to attach an interface */
 	bool prefixes_full;
 
-	bool sweep_wanted;
-	int sweep_fd; /* -1: none runs */
+	struct sweeper sweeper;
 
 	uint64_t lost[RING_NR]; /* told in REC_LOSS so far */
 	uint64_t decoded[RING_NR], rejected[RING_NR][REJECT_NR];
@@ -64,6 +58,8 @@ struct delivery {
 	struct capture *capture;
 	capture_sink sink;
 	void *context;
+	uint64_t records, swept; /* of these, those of a sweep */
+	bool sweep_ended;
 };
 
 static void interface_appeared(void *context, const struct interface *interface)
@@ -157,6 +153,22 @@ static int rings_open(struct capture *capture)
 	return err;
 }
 
+/* One namespace is watched: that of the daemon. */
+static int iterator_open(void *context, uint32_t index)
+{
+	const struct capture *capture = context;
+
+	return index == 0 ? loader_iterate(capture->loader) : -ENOENT;
+}
+
+static void sweeper_open(struct capture *capture)
+{
+	const struct sweeper_ops ops = { capture, iterator_open };
+
+	sweeper_init(&capture->sweeper, &ops, capture->own, loader_netns(capture->loader),
+		     capture->settings->sweep_interval_s * NS_PER_SEC);
+}
+
 static int interfaces_open(struct capture *capture)
 {
 	const struct interfaces_ops ops = {
@@ -191,7 +203,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 	if (!capture)
 		return -ENOMEM;
 	capture->settings = settings;
-	capture->sweep_fd = -1;
+	capture->sweeper.fd = -1;
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = capture->epoll_fd < 0 ? -errno :
 				      loader_new((uint32_t)settings->ring_bytes, &capture->loader);
@@ -202,6 +214,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 		log_err("cannot open the rings: %s", strerror(-err));
 		goto fail;
 	}
+	sweeper_open(capture);
 	err = interfaces_open(capture);
 	if (err)
 		goto fail;
@@ -219,8 +232,7 @@ void capture_free(struct capture *capture)
 		return;
 	for (uint32_t i = 0; i < capture->nr_watched; i++)
 		attacher_detach(&capture->watched[i].attachment);
-	if (capture->sweep_fd >= 0)
-		close(capture->sweep_fd);
+	sweeper_fini(&capture->sweeper);
 	interfaces_free(capture->interfaces);
 	attacher_free(capture->attacher);
 	merge_free(capture->merge);
@@ -266,21 +278,13 @@ int capture_fd(const struct capture *capture)
 	return capture->epoll_fd;
 }
 
-static uint64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static struct rec_hdr header_make(const struct capture *capture, enum rec_type type)
 {
 	return (struct rec_hdr){
 		.type = (__u8)type,
 		.version = RECORD_VERSION,
 		.netns = loader_netns(capture->loader),
-		.ts_ns = clock_now(),
+		.ts_ns = clock_read(CLOCK_MONOTONIC),
 	};
 }
 
@@ -300,65 +304,10 @@ static int losses_tell(struct capture *capture)
 		loss.hdr = header_make(capture, REC_LOSS);
 		err = ring_write(capture->own, &loss, sizeof(loss));
 		capture->lost[ring] = totals.lost[ring];
-		capture->sweep_wanted = true;
+		sweeper_want(&capture->sweeper);
 		told = 1;
 	}
 	return err ? err : told;
-}
-
-static int sweep_bracket(struct capture *capture, enum sweep_phase phase)
-{
-	struct rec_sweep bracket = { .hdr = header_make(capture, REC_SWEEP), .phase = phase };
-
-	return ring_write(capture->own, &bracket, sizeof(bracket));
-}
-
-/* The room was made sure of before the read. */
-static void sweep_add(void *context, const struct rec_socket *socket)
-{
-	struct capture *capture = context;
-
-	ring_write(capture->own, socket, sizeof(*socket));
-}
-
-static int sweep_begin(struct capture *capture)
-{
-	int fd = loader_iterate(capture->loader);
-
-	if (fd < 0)
-		return fd;
-	capture->sweep_wanted = false;
-	capture->sweep_fd = fd;
-	return sweep_bracket(capture, SWEEP_BEGIN);
-}
-
-static int sweep_continue(struct capture *capture)
-{
-	int more = 1;
-
-	for (int i = 0; i < SWEEP_READS && more > 0; i++) {
-		if (ring_room(capture->own) < OWN_RING_SPARE + SWEEP_READ_BYTES)
-			return 0;
-		more = sweep_read(capture->sweep_fd, sweep_add, capture);
-	}
-	if (more > 0)
-		return 0;
-	close(capture->sweep_fd);
-	capture->sweep_fd = -1;
-	/* A sweep that broke off confirms nothing: it gets no end. */
-	return more < 0 ? more : sweep_bracket(capture, SWEEP_END);
-}
-
-/* A sweep confirms what it finds, so it must not begin before the losing is over. */
-static int sweep_step(struct capture *capture, bool losing)
-{
-	int err = 0;
-
-	if (capture->sweep_fd < 0 && capture->sweep_wanted && !losing)
-		err = sweep_begin(capture);
-	if (!err && capture->sweep_fd >= 0)
-		err = sweep_continue(capture);
-	return err;
 }
 
 static int events_take(struct capture *capture)
@@ -373,30 +322,62 @@ static int events_take(struct capture *capture)
 	return err;
 }
 
+/* The daemon's own records are well-formed. */
+static void note_own(struct delivery *delivery, const void *bytes)
+{
+	const struct rec_sweep *record = bytes;
+
+	if (record->hdr.type == REC_SOCKET)
+		delivery->swept++;
+	if (record->hdr.type == REC_SWEEP && record->phase == SWEEP_END)
+		delivery->sweep_ended = true;
+}
+
 static void deliver(void *context, const void *bytes, size_t size, uint32_t family)
 {
-	const struct delivery *delivery = context;
+	struct delivery *delivery = context;
 	struct capture *capture = delivery->capture;
 	int verdict = delivery->sink(delivery->context, bytes, size, family);
 
-	if (family == CAPTURE_RING_NONE)
+	delivery->records++;
+	if (family == CAPTURE_RING_NONE) {
+		note_own(delivery, bytes);
 		return;
+	}
 	if (verdict == 0)
 		capture->decoded[family]++;
 	else
 		capture->rejected[family][verdict - 1]++;
 }
 
+/* While a sweep is under way its records' share of the round is a part of what it costs. */
+static void drain(struct delivery *delivery, uint64_t now_ns, bool flush)
+{
+	struct capture *capture = delivery->capture;
+	uint64_t cpu_ns;
+
+	if (!sweeper_is_busy(&capture->sweeper)) {
+		merge_drain(capture->merge, now_ns, flush, deliver, delivery);
+		return;
+	}
+	cpu_ns = clock_read(CLOCK_THREAD_CPUTIME_ID);
+	merge_drain(capture->merge, now_ns, flush, deliver, delivery);
+	cpu_ns = clock_read(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+	if (delivery->records)
+		sweeper_charge(&capture->sweeper, cpu_ns * delivery->swept / delivery->records,
+			       delivery->sweep_ended, now_ns);
+}
+
 int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,
 		  void *context)
 {
-	struct delivery delivery = { capture, sink, context };
+	struct delivery delivery = { .capture = capture, .sink = sink, .context = context };
 	int err = events_take(capture);
 	int losing = losses_tell(capture);
-	int swept = flush ? 0 : sweep_step(capture, losing != 0);
+	int swept = flush ? 0 : sweeper_step(&capture->sweeper, now_ns, losing != 0);
 
 	/* What failed above is no reason to leave the records where they are. */
-	merge_drain(capture->merge, now_ns, flush, deliver, &delivery);
+	drain(&delivery, now_ns, flush);
 	if (!err)
 		err = losing < 0 ? losing : swept;
 	return err;
@@ -409,7 +390,7 @@ int capture_look(struct capture *capture, const struct conn_key *key, struct rec
 
 void capture_sweep(struct capture *capture)
 {
-	capture->sweep_wanted = true;
+	sweeper_want(&capture->sweeper);
 }
 
 static const char *hook_program(const struct attachment *attachment, int direction)
@@ -464,6 +445,7 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 		stats->last_record_ns[ring] = merged->last_record_ns;
 		stats->lag_ns[ring] = merged->lag_ns;
 	}
+	stats->sweeps = capture->sweeper.stats;
 	stats->nr_losses = loader_losses(capture->loader, stats->losses, LOSS_ROWS_MAX);
 	stats->nr_programs = loader_tracepoints(capture->loader, stats->programs, PROGRAMS_MAX);
 	stats->nr_costs = loader_costs(capture->loader, stats->costs, PROGRAMS_MAX);

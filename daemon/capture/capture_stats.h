@@ -37,6 +37,14 @@ struct program_cost {
 
 #define PROGRAMS_MAX 32
 
+/* Sweeps of the socket tables, see sweep.h. */
+struct sweep_stats {
+	uint64_t sweeps;	    /* complete ones */
+	uint64_t cost_ns, sockets;  /* of the last: CPU time it took, sockets it found */
+	uint64_t ended_ns;	    /* CLOCK_MONOTONIC, 0 = none yet */
+	uint64_t interval_ns;	    /* from its begin to the next one's; 0 = only when asked for */
+};
+
 /* What one CPU's rings had no room for. */
 struct loss_row {
 	uint32_t cpu;
@@ -57,6 +65,7 @@ struct capture_stats {
 	uint64_t lag_ns[RING_NR];	  /* age of the newest record when it was drained */
 	struct segment_counters segments; /* summed over CPUs and interfaces */
 	struct total_counters totals;	  /* summed over CPUs */
+	struct sweep_stats sweeps;
 	uint32_t nr_losses, nr_interfaces, nr_programs, nr_costs;
 	struct loss_row losses[LOSS_ROWS_MAX]; /* by CPU, see loader_losses() */
 	struct interface_row interfaces[2 * INTERFACES_MAX];
