@@ -365,7 +365,7 @@ static void drain(struct delivery *delivery, uint64_t now_ns, bool flush)
 	cpu_ns = clock_read(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
 	if (delivery->records)
 		sweeper_charge(&capture->sweeper, cpu_ns * delivery->swept / delivery->records,
-			       delivery->sweep_ended, now_ns);
+			       delivery->sweep_ended);
 }
 
 int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,

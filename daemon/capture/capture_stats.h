@@ -39,10 +39,9 @@ struct program_cost {
 
 /* Sweeps of the socket tables, see sweep.h. */
 struct sweep_stats {
-	uint64_t sweeps;	    /* complete ones */
-	uint64_t cost_ns, sockets;  /* of the last: CPU time it took, sockets it found */
-	uint64_t ended_ns;	    /* CLOCK_MONOTONIC, 0 = none yet */
-	uint64_t interval_ns;	    /* from its begin to the next one's; 0 = only when asked for */
+	uint64_t sweeps;	   /* complete ones */
+	uint64_t cost_ns, sockets; /* of the last: CPU time it took, sockets it found */
+	uint64_t interval_ns;	   /* from its begin to the next one's; 0 = only when asked for */
 };
 
 /* What one CPU's rings had no room for. */

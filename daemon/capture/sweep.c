@@ -176,7 +176,7 @@ bool sweeper_is_busy(const struct sweeper *sweeper)
 	return !sweeper->taken;
 }
 
-void sweeper_charge(struct sweeper *sweeper, uint64_t cpu_ns, bool ended, uint64_t now_ns)
+void sweeper_charge(struct sweeper *sweeper, uint64_t cpu_ns, bool ended)
 {
 	sweeper->cost_ns += cpu_ns;
 	if (!ended)
@@ -185,8 +185,6 @@ void sweeper_charge(struct sweeper *sweeper, uint64_t cpu_ns, bool ended, uint64
 	sweeper->stats.sweeps++;
 	sweeper->stats.cost_ns = sweeper->cost_ns;
 	sweeper->stats.sockets = sweeper->sockets;
-	sweeper->stats.ended_ns = now_ns;
 	if (sweeper->floor_ns)
-		sweeper->stats.interval_ns =
-			sweep_interval_ns(sweeper->cost_ns, sweeper->floor_ns);
+		sweeper->stats.interval_ns = sweep_interval_ns(sweeper->cost_ns, sweeper->floor_ns);
 }

@@ -77,6 +77,6 @@ int sweeper_step(struct sweeper *sweeper, uint64_t now_ns, bool losing);
 bool sweeper_is_busy(const struct sweeper *sweeper);
 
 /* Taking in its records took so much; `ended`: the closing bracket was among them. */
-void sweeper_charge(struct sweeper *sweeper, uint64_t cpu_ns, bool ended, uint64_t now_ns);
+void sweeper_charge(struct sweeper *sweeper, uint64_t cpu_ns, bool ended);
 
 #endif

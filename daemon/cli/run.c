@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/param.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "build_info.h"
@@ -45,6 +46,14 @@ struct run {
 	bool seeded;	/* the first sweep is complete */
 	bool stopping;
 };
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
 
 static int take_record(void *context, const void *bytes, size_t size, uint32_t ring)
 {
@@ -79,7 +88,7 @@ static void snapshot(void *context, struct export_view *view)
 	struct run *run = context;
 
 	/* A scrape sees what has happened, not what the last turn happened to find. */
-	turn(run, clock_read(CLOCK_MONOTONIC), false);
+	turn(run, clock_ns(CLOCK_MONOTONIC), false);
 	pipeline_look_at_listeners(&run->pipeline);
 	capture_stats(run->capture, &view->capture);
 	view->tracker = *tracker_stats(run->pipeline.tracker);
@@ -119,7 +128,7 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 	struct history_open open[2];
 	size_t nr_open = 0;
 
-	turn(run, clock_read(CLOCK_MONOTONIC), false);
+	turn(run, clock_ns(CLOCK_MONOTONIC), false);
 	for (int turned = 0; turned < 2 && !tuple->is_half; turned++) {
 		struct history_open *row = &open[nr_open];
 		struct connection_report report;
@@ -191,7 +200,7 @@ static int open_record_log(struct run *run, uint64_t wall_offset_ns)
 
 static int open_pipeline(struct run *run)
 {
-	uint64_t wall_offset_ns = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_MONOTONIC);
+	uint64_t wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 	const struct settings *settings = run->settings;
 	struct pipeline_settings pipeline = {
 		.tracker = {
@@ -350,7 +359,7 @@ static int patience(const struct run *run, uint64_t now_ns, uint64_t pause_ns)
 
 static void loop(struct run *run)
 {
-	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_read(CLOCK_MONOTONIC);
+	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_ns(CLOCK_MONOTONIC);
 	struct epoll_event events[8];
 
 	run->started_ns = now_ns;
@@ -359,7 +368,7 @@ static void loop(struct run *run)
 		int count = epoll_wait(run->epoll_fd, events, ARRAY_SIZE(events),
 				       patience(run, now_ns, pause_ns));
 
-		now_ns = clock_read(CLOCK_MONOTONIC);
+		now_ns = clock_ns(CLOCK_MONOTONIC);
 		turn(run, now_ns, false);
 		for (int i = 0; i < count; i++)
 			handle(run, events[i].data.fd);
@@ -369,7 +378,7 @@ static void loop(struct run *run)
 			run->stopping = true;
 	}
 	/* What was recorded before the end is part of it. */
-	turn(run, clock_read(CLOCK_MONOTONIC), true);
+	turn(run, clock_ns(CLOCK_MONOTONIC), true);
 }
 
 int cli_run(int argc, char **argv)

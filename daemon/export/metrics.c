@@ -238,6 +238,12 @@ static void unobservable(struct exposition *e)
 		sample1(e, unobservable_label(reason), e->values[reason]);
 }
 
+static void sweep_corrections(struct exposition *e)
+{
+	for (int correction = 0; correction < CORRECTION_NR; correction++)
+		sample1(e, sweep_correction_label(correction), e->values[correction]);
+}
+
 /* ---- listeners: the busiest by name, the rest added up under "other" ---- */
 
 #define OTHER_LISTENERS "other"
@@ -474,6 +480,9 @@ static const struct metric metrics[] = {
 	  "Connections that could not be judged, and why." },
 	{ "tcpwitness_looks_total", METRIC_COUNTER, UNIT_NONE, "", scalar, AT(tracker.looks),
 	  "Fresh looks at one socket, taken to confirm a disagreement." },
+	{ "tcpwitness_sweep_corrections_total", METRIC_COUNTER, UNIT_NONE, "correction",
+	  sweep_corrections, AT(tracker.sweep_corrections),
+	  "What sweeps put right in the kernel view; expired is in the course of things." },
 	{ "tcpwitness_listeners", METRIC_GAUGE, UNIT_NONE, "", listeners_total, 0,
 	  "Listening addresses known, those under listener=\"other\" included." },
 	{ "tcpwitness_listener_sockets", METRIC_GAUGE, UNIT_NONE, "listener,netns",
@@ -506,6 +515,14 @@ static const struct metric metrics[] = {
 	  0, "When the newest record was made, since the epoch; 0 before the first." },
 	{ "tcpwitness_ring_lag_seconds", METRIC_GAUGE, UNIT_SECONDS, "ring", by_ring,
 	  AT(capture.lag_ns), "Age of the ring's newest record when it was read." },
+	{ "tcpwitness_sweeps_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
+	  AT(capture.sweeps.sweeps), "Sweeps of all TCP sockets that came to their end." },
+	{ "tcpwitness_sweep_cost_seconds", METRIC_GAUGE, UNIT_SECONDS, "", scalar,
+	  AT(capture.sweeps.cost_ns), "CPU time that the last sweep took." },
+	{ "tcpwitness_sweep_interval_seconds", METRIC_GAUGE, UNIT_SECONDS, "", scalar,
+	  AT(capture.sweeps.interval_ns), "From the last sweep's begin to the next one's." },
+	{ "tcpwitness_sweep_sockets", METRIC_GAUGE, UNIT_NONE, "", scalar,
+	  AT(capture.sweeps.sockets), "Sockets that the last sweep found." },
 	{ "tcpwitness_flow_table_entries", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.entries),
 	  "Connections in the flow table." },
 	{ "tcpwitness_flow_table_limit", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.limit),

@@ -50,6 +50,14 @@ enum conn_flag {
 	CONN_REPORTED = 0x80,	    /* its end is told; it stays to know late segments by */
 };
 
+/* What a sweep said against the kernel's view, until a look decides. */
+enum conn_doubt {
+	DOUBT_NONE,
+	DOUBT_SEED,   /* known from one sweep and nothing else: it may have ended in that moment */
+	DOUBT_MISSED, /* the same, and the next sweep did not find it */
+	DOUBT_STATE,  /* + enum fsm_state: where the sweep saw it, CLOSED = nowhere */
+};
+
 #define CONN_NO_KIND UINT8_MAX
 
 struct conn {
@@ -79,6 +87,7 @@ struct conn {
 	uint16_t drop_reason;
 	uint16_t compared; /* bit per fsm_state in which the views were seen to agree */
 	uint16_t epoch;	   /* of the loss it was last confirmed after */
+	uint16_t swept;	   /* number of the sweep that last found it, 0 = none did */
 	uint8_t last_flags;
 	uint8_t held_flags; /* of it; 0 = none waits */
 	uint8_t flags;	    /* enum conn_flag */
@@ -88,6 +97,7 @@ struct conn {
 	uint8_t why;	    /* enum unobservable_reason */
 	uint8_t open_kind;  /* enum divergence_kind, CONN_NO_KIND */
 	uint8_t tries;	    /* looks since the views parted; polls of a half-open connection */
+	uint8_t doubt;	    /* enum conn_doubt */
 	bool in_use;	    /* flowtable's */
 };
 

@@ -40,10 +40,12 @@ static bool wire_over(const struct conn *conn)
 }
 
 /* How long a poll of a silent socket waits; 0 = it need not be polled. */
-static uint64_t poll_interval(const struct conn *conn)
+static uint64_t poll_interval(const struct tracker *tracker, const struct conn *conn)
 {
 	const struct kview *kernel = &conn->kernel;
 
+	if (conn->doubt > DOUBT_SEED)
+		return tracker->settings.settle_ns;
 	if (kernel->state == KS_NEW_SYN_RECV)
 		return NS_PER_SEC << MIN(conn->tries, BACKOFF_SHIFT_MAX);
 	if (kernel->state != KS_TIME_WAIT)
@@ -76,7 +78,7 @@ static uint64_t patience_ends(const struct conn *conn)
 
 static uint64_t next_due(const struct tracker *tracker, const struct conn *conn)
 {
-	uint64_t due_ns = UINT64_MAX, poll_ns = poll_interval(conn);
+	uint64_t due_ns = UINT64_MAX, poll_ns = poll_interval(tracker, conn);
 	uint64_t asked_ns = MAX(conn->looked_ns, conn->last_ns);
 
 	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) == FSM_TIME_WAIT)
@@ -174,6 +176,7 @@ static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_sna
 	struct endpoint_facts facts;
 	struct dialogue_steps steps;
 	struct rec_socket answer;
+	enum fsm_state from = kview_as_fsm(conn->kernel.state, conn->kernel.substate);
 	uint8_t before = conn->kernel.state;
 
 	conn->looked_ns = now_ns;
@@ -192,6 +195,7 @@ static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_sna
 	}
 	tracker_release_reset(tracker, conn, now_ns);
 	tracker_take_snapshot(tracker, conn, ret_snapshot, true);
+	tracker_settle_doubt(tracker, conn, ret_snapshot, from);
 	tracker_tell_look(tracker, conn, before, now_ns);
 	return true;
 }

@@ -80,11 +80,12 @@ void tracker_observe(struct tracker *tracker, const struct observation *observat
 void tracker_advance(struct tracker *tracker, uint64_t now_ns)
 {
 	deadlines_advance(&tracker->wheel, now_ns, tracker_on_deadline);
+	tracker_walk(tracker, now_ns);
 }
 
 uint64_t tracker_next_deadline(const struct tracker *tracker)
 {
-	return deadlines_next(&tracker->wheel);
+	return tracker->sweep.left ? 0 : deadlines_next(&tracker->wheel);
 }
 
 bool tracker_find(const struct tracker *tracker, const struct conn_key *key,

@@ -59,6 +59,7 @@ struct tracker_stats {
 	uint64_t duplicate_children;
 	uint64_t kernel_gaps; /* state changes that no tracepoint told, learnt otherwise */
 	uint64_t looks;
+	uint64_t sweep_corrections[CORRECTION_NR];
 };
 
 /* One end's path: states in order of first entry since the start, e.g. SYN_SENT, ESTABLISHED. */

@@ -17,16 +17,27 @@ struct noted_steps {
 	struct track_step local[TRACK_ENTRY_STEPS / 2], remote[TRACK_ENTRY_STEPS / 2];
 };
 
+/* See sweeps.c. */
+struct sweeping {
+	uint64_t begin_ns;	/* of the sweep that runs; 0 = none */
+	uint64_t walk_begin_ns; /* of the complete one that the walk is about */
+	uint32_t cursor, left;	/* of the walk: the next handle, how many are left */
+	uint16_t number, walk_number;
+	uint16_t epoch;		  /* when it began */
+	uint16_t confirmed_epoch; /* of the last complete one */
+	bool seeded;		  /* there was a complete one */
+};
+
 struct tracker {
 	struct tracker_settings settings;
 	struct tracker_ops ops;
 	struct tracker_stats stats;
 	struct flowtable *table;
 	struct deadlines wheel;
-	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
-	uint32_t evict_hand;	 /* where the search for a victim goes on */
-	uint32_t lives;		 /* connections begun */
-	uint64_t divergences;	 /* opened: the newest one's id */
+	struct sweeping sweep;
+	uint32_t evict_hand;  /* where the search for a victim goes on */
+	uint32_t lives;	      /* connections begun */
+	uint64_t divergences; /* opened: the newest one's id */
 	struct noted_steps noted;
 	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
@@ -128,6 +139,16 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
  * the RST that was held, if there is one. */
 void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
+/* --- doubts.c: what a sweep saw, and the kernel view did not expect --- */
+
+/* A sweep saw the socket in `seen` (CLOSED: not at all): to be asked for after the settle time. */
+void tracker_doubt(struct tracker *tracker, struct conn *conn, enum fsm_state seen,
+		   uint64_t now_ns);
+
+/* The look that was owed to a doubt, taken into conn->kernel already. `from`: what the view was. */
+void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,
+			  const struct rec_snapshot *look, enum fsm_state from);
+
 /* --- captured.c: a wire without a kernel --- */
 
 /* The first segment of a connection says how it begins. */
@@ -154,6 +175,8 @@ void tracker_on_drop(struct tracker *tracker, const struct observation *observat
 void tracker_on_state(struct tracker *tracker, const struct observation *observation);
 void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
 void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
+/* Goes on with what follows from the last sweep, a slice at a time. */
+void tracker_walk(struct tracker *tracker, uint64_t now_ns);
 void tracker_on_captured(struct tracker *tracker, const struct observation *observation);
 
 #endif

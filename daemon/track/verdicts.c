@@ -51,6 +51,12 @@ static const char *const close_causes[] = {
 #undef X
 };
 
+static const char *const corrections[] = {
+#define X(name, label) [CORRECTION_##name] = label,
+	SWEEP_CORRECTIONS(X)
+#undef X
+};
+
 static const char *const roles[] = {
 #define X(name, label) [ROLE_##name] = label,
 	CONNECTION_ROLES(X)
@@ -149,6 +155,11 @@ const char *end_label(enum connection_end end)
 const char *connect_failure_label(enum connect_failure failure)
 {
 	return connect_failures[failure];
+}
+
+const char *sweep_correction_label(enum sweep_correction correction)
+{
+	return corrections[correction];
 }
 
 const char *view_label(enum connection_view view)

@@ -118,6 +118,21 @@ enum close_cause {
 	CLOSE_CAUSE_NR
 };
 
+/* What a sweep of the sockets put right in the kernel view. Only the last is in the course of
+ * things: requests and minisockets end without a word. */
+#define SWEEP_CORRECTIONS(X)                                                                       \
+	X(MISSING, "missing") /* a socket that the view had has gone, untimely or untold */        \
+	X(EXTRA, "extra")     /* one that it did not have is there */                              \
+	X(STATE, "state")     /* it is in another state */                                         \
+	X(EXPIRED, "expired") /* a request, an orphan in FIN_WAIT_2 or TIME_WAIT ran out */
+
+enum sweep_correction {
+#define X(name, label) CORRECTION_##name,
+	SWEEP_CORRECTIONS(X)
+#undef X
+	CORRECTION_NR
+};
+
 #define CONNECTION_ROLES(X)                                                                        \
 	X(CLIENT, "client")                                                                        \
 	X(SERVER, "server")                                                                        \
@@ -185,6 +200,7 @@ const char *close_cause_label(enum close_cause cause);
 const char *role_label(enum connection_role role);
 const char *end_label(enum connection_end end);
 const char *connect_failure_label(enum connect_failure failure);
+const char *sweep_correction_label(enum sweep_correction correction);
 const char *view_label(enum connection_view view);
 
 #endif
