@@ -97,7 +97,7 @@ class Scene:
 
 @each_end
 def accept_queue_overflow(world, end, family):
-    """These peers' final ACKs are refused: they believe they are connected."""
+    """Row 1: These peers' final ACKs are refused: they believe they are connected."""
     with Scene(world, end, family, backlog=2) as scene:
         refused = overflow(scene.space, scene.port, 2, scene.talk)
         scene.expect_open("accept_queue_overflow", *refused)
@@ -115,6 +115,7 @@ def accept_queue_overflow(world, end, family):
 
 @each_end
 def syn_dropped_accept_queue_full(world, end, family):
+    """Row 6: the accept queue is full."""
     with Scene(world, end, family, backlog=1) as scene:
         for _ in range(2):
             scene.talk().open()
@@ -131,7 +132,7 @@ def syn_dropped_accept_queue_full(world, end, family):
 
 @each_end
 def syn_dropped_syn_queue_full(world, end, family):
-    """tcp_syncookies=0, backlog 3: the queue holds four requests."""
+    """Row 6: tcp_syncookies=0, backlog 3: the queue holds four requests."""
     with Scene(world, end, family, backlog=3) as scene:
         scene.space.sysctl(tcp_syncookies=0)
         answered = [scene.talk() for _ in range(4)]
@@ -151,6 +152,7 @@ def syn_dropped_syn_queue_full(world, end, family):
 
 @each_end
 def syn_filtered(world, end, family):
+    """Row 3: the SYN itself is filtered."""
     with Scene(world, end, family) as scene:
         scene.space.nft(f"tcp dport {scene.port} drop")
         talk = scene.talk()
@@ -208,6 +210,7 @@ def scan_filtered(world, end, family):
 
 @each_end
 def final_ack_filtered(world, end, family):
+    """Row 3: the final ACK is filtered."""
     with Scene(world, end, family) as scene:
         scene.space.nft(f"tcp dport {scene.port} tcp flags & (syn | ack) == ack drop")
         talk = scene.talk()
@@ -221,6 +224,7 @@ def final_ack_filtered(world, end, family):
 
 @each_end
 def fin_filtered(world, end, family):
+    """Row 13: the FIN is filtered."""
     with Scene(world, end, family) as scene:
         talk = scene.talk()
         talk.open()
@@ -238,7 +242,7 @@ def fin_filtered(world, end, family):
 
 @each_end
 def silent_close(world, end, family):
-    """TCP_USER_TIMEOUT: the peer is silent, the kernel gives up and tells nobody."""
+    """Row 21: TCP_USER_TIMEOUT: the peer is silent, the kernel gives up and tells nobody."""
     with Scene(world, end, family) as scene:
         talk = scene.talk()
         talk.open()
@@ -255,7 +259,7 @@ def silent_close(world, end, family):
 
 @each_end
 def cookie_stateless(world, end, family):
-    """tcp_syncookies=2: the SYN-ACK is a cookie, nothing stands behind it until the final ACK."""
+    """Row 4: tcp_syncookies=2: the SYN-ACK is a cookie, nothing stands behind it until the final ACK."""
     with Scene(world, end, family) as scene:
         scene.space.sysctl(tcp_syncookies=2)
         talk = scene.talk()
@@ -272,7 +276,7 @@ def cookie_stateless(world, end, family):
 
 @each_end
 def deferred_accept(world, end, family):
-    """TCP_DEFER_ACCEPT: the kernel ignores the bare final ACK and waits for data."""
+    """Row 2: TCP_DEFER_ACCEPT: the kernel ignores the bare final ACK and waits for data."""
     with Scene(world, end, family,
                options=[(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)]) as scene:
         talk = scene.talk()

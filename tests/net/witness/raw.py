@@ -186,6 +186,13 @@ class RawConnection:
     def _mine(self, seg):
         return (seg.source_port, seg.target_port) == (self.kernel_port, self.my_port)
 
+    def any_segment(self, seconds=5.0):
+        """The next segment of the connection, whatever it is."""
+        seg = self.peer.receive(self._mine, seconds)
+        if seg is None:
+            raise Failure(f"raw peer {self.me_at}: nothing within {seconds:g} s")
+        return seg
+
     def expect(self, flags, seconds=5.0):
         """Waits for a segment that has exactly FLAGS (PSH aside) and takes its octets in."""
         bits = flag_bits(flags) & ~FLAGS["P"]

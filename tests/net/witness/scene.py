@@ -15,7 +15,7 @@ import re
 import threading
 
 from .daemon import ROOT
-from .ends import PORTS, space_of
+from .ends import PORTS, compare, space_of
 from .lab import endpoint
 from .raw import RawPeer
 from .runner import alone, case, check, check_equal, wait_until
@@ -198,24 +198,20 @@ class Scene:
                 return rows[already:]
             row = wait_until(found, lambda talk=talk: f"no {kind} {talk.kernel_at} {talk.me_at}, "
                              f"but {self._told()}", seconds)[0]
-            check_equal("class and severity", (row["class"], row.get("severity", KINDS[kind][1])), KINDS[kind])
-            check_equal("role", row["role"] in ("client", "server"), True)
-            for name, value in fields.items():
-                self._compare_field(row, name, value)
+            check_equal("class and severity",
+                        (row["class"], row.get("severity", KINDS[kind][1])), KINDS[kind])
+            check(row["role"] in ("client", "server"), f"{kind}: role {row['role']}")
+            compare(row, fields)
             self.expected.append(want)
             self.ledger.note(want)
             self.seen.add(talk.kernel_at)
         return row
 
-    @staticmethod
-    def _compare_field(row, name, value):
-        have = row.get(name)
-        good = have in value if isinstance(value, (set, tuple)) else have == value
-        check(good, f"{row['kind']}: {name}={have!r}, expected {value!r}")
-
     def _told(self):
+        """What was reported and not expected."""
         return [(row["event"].split("_")[1], row["kind"], row["remote"], row.get("reason"))
-                for event in ("divergence_open", "divergence_close") for row in self._rows(event)]
+                for event in ("divergence_open", "divergence_close") for row in self._rows(event)
+                if (row["kind"], row["local"], row["remote"]) not in self.expected]
 
     def expect_closed(self, kind, *talks, seconds=FOUND_WITHIN_S):
         """As many as opened have closed."""
@@ -232,15 +228,17 @@ class Scene:
         check_equal("divergences", sorted((row["kind"], row["local"], row["remote"])
                                           for row in self._rows()), sorted(self.expected))
 
+    def expect_condition(self, name, amount=1, seconds=FOUND_WITHIN_S):
+        """The condition is shown, as often as this family's ends of the file have it or more."""
+        wait_until(lambda: self.daemon.metrics()("conditions", condition=name) >= amount,
+                   f"no condition {name} is shown", seconds)
+
     def expect_end(self, talk, *kinds, seconds=FOUND_WITHIN_S, **want):
         """The connection's event: it had these kinds, and WANT. Returns it."""
         event = self.daemon.wait_event("connection", seconds, local=talk.kernel_at,
                                        remote=talk.me_at)
         check_equal("divergences of its life", sorted(event["divergences"]), sorted(kinds))
-        for name, value in want.items():
-            have = event.get(name)
-            good = have in value if isinstance(value, (set, tuple)) else have == value
-            check(good, f"{name}={have!r}, expected {value!r}")
+        compare(event, want)
         return event
 
     def wait_views(self, talk, wire, kernel=None, seconds=FOUND_WITHIN_S):
@@ -251,6 +249,11 @@ class Scene:
         wait_until(lambda: shown() == (wire, kernel or wire),
                    lambda: f"{talk.kernel_at} {talk.me_at}: views {shown()}, expected "
                    f"{(wire, kernel or wire)}", seconds)
+
+    def story(self, talk):
+        """The entries of the tuple's newest life, as `explain --json` has them."""
+        text = f"{talk.kernel_at}-{talk.me_at}".replace("[", "%5B").replace("]", "%5D")
+        return self.daemon.api(f"explain?tuple={text}")["connections"][-1]["entries"]
 
     def settle(self):
         """Until the daemon has judged all that happened so far: a marker fault, made now, is

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Queues that are full in less usual ways than test_divergences.py has it, and taps that run ahead
+of the stack. The number is the row of the taxonomy that a scenario provokes. XDP at a, tcx at b,
+IPv4 and IPv6.
+"""
+
+import contextlib
+import glob
+import os
+import sys
+
+from witness import IPV4, IPV6, Skip, alone, case, check_equal, execute, main, wait_until
+from witness.ends import both_ends, each_end
+from witness.raw import overflow
+from witness.scene import Scene, books_balance
+
+
+@each_end
+def cookie_on_a_full_queue(world, end, family):
+    """Row 5: a cookie's final ACK meets a full accept queue: nothing at all stands for it."""
+    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_syncookies=2):
+        first, victim, last = talks = [scene.talk() for _ in range(3)]
+        for talk in talks:
+            talk.send("S")
+            talk.expect("SA")
+        scene.expect("cookie_stateless", *talks, wire_state="SYN_RECEIVED")
+        first.send("A")
+        last.send("A")
+        wait_until(lambda: scene.space.in_state(scene.port, "ESTABLISHED") == 2, "queue not full")
+        scene.expect_closed("cookie_stateless", first, last)
+        victim.send("A")
+        scene.expect("accept_queue_overflow", victim, reason="accept_queue_full",
+                     wire_state="ESTABLISHED", kernel_state={"LISTEN", "NONE"}, role="server")
+        scene.expect_closed("cookie_stateless", victim)
+        for _ in range(2):
+            scene.accept()
+        victim.send("A")
+        scene.accept()
+        scene.expect_closed("accept_queue_overflow", victim)
+
+
+@each_end
+def last_quarter_is_reserved(world, end, family):
+    """Row 6: tcp_max_syn_backlog=8: its last quarter is for peers that were proven alive."""
+    with Scene(world, end, family, backlog=100) as scene, \
+            scene.sysctl(tcp_syncookies=0, tcp_max_syn_backlog=8):
+        answered = []
+        while True:
+            talk = scene.talk()
+            talk.send("S")
+            if talk.quiet(0.1):
+                break
+            talk.expect("SA")
+            answered.append(talk)
+        # neither queue was full: one silence may be the tap's, two are not
+        talk.send("S", seq=talk.seq - 1)
+        scene.expect("syn_dropped", talk, wire_state="LISTEN", role="server")
+        for other in answered:
+            other.send("R")
+        wait_until(lambda: not scene.space.in_state(scene.port, "SYN_RECEIVED"), "requests stay")
+        talk.send("S", seq=talk.seq - 1)
+        talk.expect("SA")
+        scene.expect_closed("syn_dropped", talk)
+
+
+@each_end
+def refused_until_the_request_dies(world, end, family):
+    """Row 1: nobody ever accepts: the request expires, and the peer believes for ever."""
+    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_synack_retries=0):
+        refused = overflow(scene.space, scene.port, 1, scene.talk)
+        scene.expect("accept_queue_overflow", *refused, reason="accept_queue_full",
+                     wire_state="ESTABLISHED", kernel_state="NEW_SYN_RECV")
+        for talk in refused:
+            scene.expect_end(talk, "accept_queue_overflow", ended="handshake_timeout")
+        scene.expect_closed("accept_queue_overflow", *refused)
+
+
+@each_end
+def refused_by_reset(world, end, family):
+    """Row 1: tcp_abort_on_overflow: the peer is told, so the views agree."""
+    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_abort_on_overflow=1):
+        for talk in overflow(scene.space, scene.port, 1, scene.talk):
+            talk.expect("R")
+            scene.expect_end(talk, ended="local_reset")
+        scene.settle()
+
+
+@each_end
+def refused_and_answered_with_data(world, end, family):
+    """Row 1: the peer goes on to send; the segment after accept() makes the child."""
+    with Scene(world, end, family, backlog=1) as scene:
+        victim, = overflow(scene.space, scene.port, 1, scene.talk)
+        victim.send("PA", b"request")
+        scene.expect("accept_queue_overflow", victim, wire_state="ESTABLISHED")
+        scene.accept()
+        victim.send("PA", b"request", seq=victim.seq - 7)
+        scene.accept()
+        sock = scene.accept()
+        check_equal("data", sock.recv(16), b"request")
+        scene.expect_closed("accept_queue_overflow", victim)
+
+
+def threaded_napi(space, device):
+    """The pid of the thread that polls DEVICE from now on."""
+    # sysfs shows the devices of the namespace it was mounted in
+    execute("unshare", "--mount", *space.command(
+        "sh", "-c", f"mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{device}/threaded"))
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            if file.read().startswith(f"napi/{device}-"):
+                return int(path.split("/")[2])
+    raise Skip("no thread polls the device")
+
+
+def batch_of_segments(world, family):
+    """Row 11: XDP sees a final ACK and a FIN before the stack has seen either."""
+    with Scene(world, "a", family) as scene:
+        thread = threaded_napi(scene.space, "v0")
+        before = os.sched_getaffinity(0)
+        talk = scene.talk()
+        talk.send("S")
+        talk.expect("SA")
+        # a sender that outranks the poller on its CPU: both are sent before either is taken
+        os.sched_setaffinity(thread, {0})
+        os.sched_setaffinity(0, {0})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        try:
+            talk.send("A")
+            talk.send("FA")
+        finally:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            os.sched_setaffinity(0, before)
+        scene.wait_views(talk, "CLOSE_WAIT")
+        entries = scene.story(talk)
+        order = [(entry["entry"], entry.get("flags") or entry.get("to")) for entry in entries
+                 if entry["entry"] in ("segment", "kernel") and not entry.get("sent")]
+        check_equal("what came first", order[1:4],
+                    [("segment", "ACK"), ("segment", "FIN,ACK"), ("kernel", "ESTABLISHED")])
+        scene.settle()
+
+
+for _name, _family in (("ipv4", IPV4), ("ipv6", IPV6)):
+    case(f"batch_of_segments {_name}", _family)(alone(batch_of_segments))
+
+
+books_balance()
+
+
+if __name__ == "__main__":
+    sys.exit(main(both_ends))
