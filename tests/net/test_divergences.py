@@ -259,7 +259,7 @@ def silent_close(world, end, family):
 
 @each_end
 def cookie_stateless(world, end, family):
-    """Row 4: tcp_syncookies=2: the SYN-ACK is a cookie, nothing stands behind it until the final ACK."""
+    """Row 4: tcp_syncookies=2: the SYN-ACK is a cookie, nothing stands behind it until its ACK."""
     with Scene(world, end, family) as scene:
         scene.space.sysctl(tcp_syncookies=2)
         talk = scene.talk()
