@@ -16,9 +16,13 @@ struct listener {
 	struct listener_counters inherited; /* of members of its address that closed before it */
 	struct listener_counters in_other;  /* how much of its counters `other` has */
 	uint32_t pid;
+	uint64_t cgroup_id;
 	char comm[REC_COMM_BYTES];
 	bool labelled; /* its address has a metric label of its own */
 };
+
+/* So many that closed are remembered, for the connections they leave behind. */
+#define CLOSED_MAX 64
 
 struct listeners {
 	struct listeners_ops ops;
@@ -27,6 +31,8 @@ struct listeners {
 	size_t count, room;
 	struct listener_counters other; /* of all that had no label, the closed ones too */
 	uint64_t sweep_begin_ns;	/* of the sweep that runs; 0 = none */
+	struct listener_owner closed[CLOSED_MAX]; /* a ring */
+	size_t nr_closed;			  /* ever */
 };
 
 struct listeners *listeners_new(const struct listeners_ops *ops, size_t labels_max)
@@ -152,12 +158,26 @@ static void bequeath(struct listeners *listeners, struct listener *listener)
 		account_in_other(listeners, listener);
 }
 
+static struct listener_owner owner_of(const struct listener *listener)
+{
+	struct listener_owner owner = {
+		.key = listener->key,
+		.cgroup_id = listener->cgroup_id,
+		.pid = listener->pid,
+	};
+
+	memcpy(owner.comm, listener->comm, sizeof(owner.comm));
+	return owner;
+}
+
 static void forget(struct listeners *listeners, uint64_t cookie)
 {
 	struct listener *listener = find(listeners, cookie);
 
-	if (listener)
+	if (listener) {
 		bequeath(listeners, listener);
+		listeners->closed[listeners->nr_closed++ % CLOSED_MAX] = owner_of(listener);
+	}
 	if (listeners->ops.forget)
 		listeners->ops.forget(listeners->ops.context, cookie);
 	if (!listener)
@@ -180,6 +200,7 @@ static void take_owner(struct listeners *listeners, const struct observation *se
 	if (!listener)
 		return;
 	listener->pid = seen->listen->pid;
+	listener->cgroup_id = seen->listen->cgroup_id;
 	memcpy(listener->comm, seen->listen->comm, sizeof(listener->comm));
 	listener->comm[sizeof(listener->comm) - 1] = '\0';
 	listener->accept_limit = seen->listen->accept_limit;
@@ -198,6 +219,64 @@ static void take_sweep(struct listeners *listeners, const struct observation *se
 		if (listeners->all[i].seen_ns < begin_ns)
 			forget(listeners, listeners->all[i].cookie);
 	listeners->sweep_begin_ns = 0;
+}
+
+static bool find_at(const struct listeners *listeners, const struct conn_key *key,
+		    struct listener_owner *ret)
+{
+	const struct listener *found = NULL;
+
+	/* The array's order is no property of the sockets: a replay must find the same. */
+	for (size_t i = 0; i < listeners->count; i++) {
+		const struct listener *listener = &listeners->all[i];
+
+		if (same_address(&listener->key, key) &&
+		    (!found || listener->cookie < found->cookie))
+			found = listener;
+	}
+	if (found)
+		*ret = owner_of(found);
+	return found != NULL;
+}
+
+static bool find_closed_at(const struct listeners *listeners, const struct conn_key *key,
+			   struct listener_owner *ret)
+{
+	size_t ever = listeners->nr_closed;
+
+	for (size_t i = 0; i < ever && i < CLOSED_MAX; i++) {
+		const struct listener_owner *closed =
+			&listeners->closed[(ever - 1 - i) % CLOSED_MAX];
+
+		if (!same_address(&closed->key, key))
+			continue;
+		*ret = *closed;
+		return true;
+	}
+	return false;
+}
+
+bool listeners_find(const struct listeners *listeners, const struct conn_key *connection,
+		    struct listener_owner *ret)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct conn_key keys[3];
+	size_t nr_keys = 0;
+
+	keys[0] = (struct conn_key){ .local_port = connection->local_port,
+				     .netns = connection->netns };
+	keys[1] = keys[2] = keys[0];
+	memcpy(keys[nr_keys++].local_address, connection->local_address, 16);
+	if (!memcmp(connection->local_address, mapped, sizeof(mapped)))
+		memcpy(keys[nr_keys++].local_address, mapped, sizeof(mapped));
+	nr_keys++; /* :: takes both families, unless it is told not to */
+	for (size_t i = 0; i < nr_keys; i++)
+		if (find_at(listeners, &keys[i], ret))
+			return true;
+	for (size_t i = 0; i < nr_keys; i++)
+		if (find_closed_at(listeners, &keys[i], ret))
+			return true;
+	return false;
 }
 
 void listeners_observe(struct listeners *listeners, const struct observation *observation)

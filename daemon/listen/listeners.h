@@ -22,6 +22,14 @@ struct listener_row {
 	bool labelled;
 };
 
+/* Whose listening socket a connection came through. */
+struct listener_owner {
+	struct conn_key key; /* the listening address; remote side zero */
+	uint64_t cgroup_id;  /* of whoever called listen(), as the next two */
+	uint32_t pid;	     /* 0 = unknown (listened before we came), and so are the others */
+	char comm[REC_COMM_BYTES]; /* terminated; not trustworthy: a process names itself */
+};
+
 struct listeners;
 
 struct listeners_ops {
@@ -41,6 +49,14 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 
 /* Listening sockets now: what `ss -tln` counts. */
 size_t listeners_count(const struct listeners *listeners);
+
+/*
+ * The listening socket behind the local end of a connection: at its very address, else at the
+ * wildcard of its family, else at `::`; of SO_REUSEPORT members the one with the lowest cookie. One
+ * that closed lately will do where none is open. False: there is none.
+ */
+bool listeners_find(const struct listeners *listeners, const struct conn_key *connection,
+		    struct listener_owner *ret);
 
 /* Every listening socket's key, for a fresh look at its queues. */
 void listeners_each_key(const struct listeners *listeners,

@@ -111,6 +111,82 @@ static void owner_is_remembered(void **state)
 	assert_int_equal(rows[0].accept_limit, 128);
 }
 
+/* A socket that listens at `address` (v4-mapped, or ::) and port 80, by process `pid`. */
+static void listens(struct bench *bench, const uint8_t address[16], uint64_t cookie, uint32_t pid)
+{
+	struct rec_listen rec = { .pid = pid, .cgroup_id = 7000 + pid, .comm = "nginx" };
+	struct observation seen = { .type = REC_LISTEN,
+				    .ts_ns = 100,
+				    .cookie = cookie,
+				    .key = key_of(80),
+				    .listen = &rec };
+
+	memcpy(seen.key.local_address, address, 16);
+	listeners_observe(bench->listeners, &seen);
+}
+
+/* The pid of whoever listens for connections to `address`, port 80; 0 = nobody. */
+static uint32_t owner_at(struct bench *bench, const uint8_t address[16], uint32_t netns)
+{
+	struct conn_key key = { .netns = netns, .local_port = 80, .remote_port = 4711 };
+	struct listener_owner owner;
+
+	memcpy(key.local_address, address, 16);
+	if (!listeners_find(bench->listeners, &key, &owner))
+		return 0;
+	assert_int_equal(owner.cgroup_id, 7000 + owner.pid);
+	assert_int_equal(owner.key.local_port, 80);
+	assert_string_equal(owner.comm, "nginx");
+	return owner.pid;
+}
+
+static void owner_of_a_connection(void **state)
+{
+	static const uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 1 };
+	static const uint8_t other_v4[16] = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 2 };
+	static const uint8_t any_v4[16] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t v6[16] = { 0xfd, [15] = 1 }, any_v6[16] = { 0 };
+	struct bench *bench = *state;
+
+	assert_int_equal(owner_at(bench, v4, 1), 0);
+	listens(bench, any_v6, 10, 1);
+	assert_int_equal(owner_at(bench, v4, 1), 1);
+	assert_int_equal(owner_at(bench, v6, 1), 1);
+	assert_int_equal(owner_at(bench, v6, 2), 0);
+	listens(bench, any_v4, 11, 2);
+	assert_int_equal(owner_at(bench, v4, 1), 2);
+	assert_int_equal(owner_at(bench, v6, 1), 1);
+	listens(bench, v4, 12, 3);
+	assert_int_equal(owner_at(bench, v4, 1), 3);
+	assert_int_equal(owner_at(bench, other_v4, 1), 2);
+	/* SO_REUSEPORT: the same one always, whatever the order */
+	listens(bench, v4, 9, 4);
+	assert_int_equal(owner_at(bench, v4, 1), 4);
+}
+
+/* The connections it leaves in its queue are reported after it has closed. */
+static void owner_that_closed_is_known(void **state)
+{
+	struct bench *bench = *state;
+	const uint8_t any[16] = { 0 };
+
+	listens(bench, any, 10, 1);
+	change(bench, 80, 10, KS_LISTEN, KS_CLOSE);
+	assert_int_equal(owner_at(bench, any, 1), 1);
+	listens(bench, any, 11, 2);
+	change(bench, 80, 11, KS_LISTEN, KS_CLOSE);
+	assert_int_equal(owner_at(bench, any, 1), 2);
+	listens(bench, any, 12, 3);
+	assert_int_equal(owner_at(bench, any, 1), 3);
+	change(bench, 80, 12, KS_LISTEN, KS_CLOSE);
+	/* many others since then */
+	for (uint16_t port = 1000; port < 2000; port++) {
+		change(bench, port, port, KS_CLOSE, KS_LISTEN);
+		change(bench, port, port, KS_LISTEN, KS_CLOSE);
+	}
+	assert_int_equal(owner_at(bench, any, 1), 0);
+}
+
 /* SO_REUSEPORT: one row, counters added, the fullest member's queue. */
 static void group_is_one_row(void **state)
 {
@@ -245,6 +321,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(comes_and_goes),
 		TEST(owner_is_remembered),
+		TEST(owner_of_a_connection),
+		TEST(owner_that_closed_is_known),
 		TEST(group_is_one_row),
 		TEST(rest_is_exact),
 		TEST(older_word_changes_nothing),
