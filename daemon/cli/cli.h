@@ -3,6 +3,7 @@
 #ifndef TCPWITNESS_CLI_H
 #define TCPWITNESS_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum cli_exit {
@@ -20,6 +21,7 @@ struct cli_command {
 int cli_run(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+int cli_divergences(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_fsm(int argc, char **argv);
@@ -31,6 +33,12 @@ int cli_help(const struct cli_command *commands, size_t count, int argc, char **
 
 /* Prints "tcpwitness: TEXT" to stderr and returns CLI_USAGE. */
 int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes it to stdout, at once. CLI_FAILED after one line on stderr. */
+int cli_print(const char *text, size_t length);
+
+/* Is stdout a terminal, and nobody objects? (https://no-color.org) */
+bool cli_wants_colour(void);
 
 #define CLI_REPEATS_MAX 16
 

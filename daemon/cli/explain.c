@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -45,16 +44,6 @@ static void keep(void *context, const struct conn_key *key, const struct track_e
 		history_add(explain->history, entry);
 }
 
-/* Prints the text: a table in a pager that is closed early is no failure of ours. */
-static int print(const char *text, size_t length)
-{
-	if (fwrite(text, 1, length, stdout) != length || fflush(stdout)) {
-		log_err("cannot write: %m");
-		return CLI_FAILED;
-	}
-	return CLI_OK;
-}
-
 static int render(const struct explain *explain, const struct history_answer *answer,
 		  uint64_t wall_offset_ns)
 {
@@ -74,7 +63,7 @@ static int render(const struct explain *explain, const struct history_answer *an
 		explain_table(&explanation, !strcmp(explain->format, "color"), &out);
 	if (out.failed)
 		log_err("out of memory");
-	code = out.failed ? CLI_FAILED : print(out.data, out.length);
+	code = out.failed ? CLI_FAILED : cli_print(out.data, out.length);
 	text_free(&out);
 	return code;
 }
@@ -154,17 +143,9 @@ static int explain_daemon(const struct explain *explain, const char *socket_path
 				 *c == '[' || *c == ']' ? "%%%02X" : "%c", *c);
 	if (ask_daemon(socket_path, path, &body))
 		return CLI_FAILED;
-	code = print(body, strlen(body));
+	code = cli_print(body, strlen(body));
 	free(body);
 	return code;
-}
-
-/* https://no-color.org: set and not empty. */
-static bool wants_colour(void)
-{
-	const char *no_colour = getenv("NO_COLOR");
-
-	return isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
 }
 
 int cli_explain(int argc, char **argv)
@@ -208,7 +189,7 @@ int cli_explain(int argc, char **argv)
 	for (size_t i = 0; local[i]; i++)
 		if (!capture_options_add_local(&options, local[i]))
 			return cli_usage_error("--local: '%s' is no IP address", local[i]);
-	explain.format = json ? "json" : wants_colour() ? "color" : "table";
+	explain.format = json ? "json" : cli_wants_colour() ? "color" : "table";
 	explain.path = record ? record : capture;
 	if (explain.path)
 		return explain_file(&explain, !record, &options);

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -22,12 +24,27 @@ int cli_usage_error(const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+int cli_print(const char *text, size_t length)
+{
+	if (fwrite(text, 1, length, stdout) == length && !fflush(stdout))
+		return CLI_OK;
+	fprintf(stderr, "tcpwitness: cannot write: %m\n");
+	return CLI_FAILED;
+}
+
+bool cli_wants_colour(void)
+{
+	const char *no_colour = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+}
+
 static int list_commands(const struct cli_command *commands, size_t count)
 {
 	puts("tcpwitness compares what the wire says about TCP connections with what the kernel "
 	     "says.\n\nusage: tcpwitness COMMAND [flags]\n");
 	for (size_t i = 0; i < count; i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].help);
+		printf("  %-11s %s\n", commands[i].name, commands[i].help);
 	return CLI_OK;
 }
 

@@ -44,8 +44,11 @@ static int look(void *context, const struct conn_key *key, struct rec_socket *re
 static void take_event(void *context, const struct track_event *event)
 {
 	struct pipeline *pipeline = context;
+	struct listener_owner room;
+	const struct listener_owner *listener = events_listener(pipeline->listeners, event, &room);
 
-	events_take(pipeline->events, event, pipeline->settings.wall_offset_ns);
+	ledger_take(pipeline->ledger, event, listener);
+	events_take(pipeline->events, event, listener, pipeline->settings.wall_offset_ns);
 }
 
 static void take_entry(void *context, const struct conn_key *key, const struct track_entry *entry)
@@ -86,9 +89,10 @@ int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *set
 			goto failed;
 		}
 	}
+	pipeline->ledger = ledger_new();
 	pipeline->tracker = tracker_new(&settings->tracker, &ops);
 	pipeline->listeners = listeners_new(&settings->listeners, settings->listeners_max);
-	if (pipeline->tracker && pipeline->listeners)
+	if (pipeline->ledger && pipeline->tracker && pipeline->listeners)
 		return 0;
 	err = log_err_ret(-ENOMEM, "flow table of %u connections", settings->tracker.flows_max);
 failed:
@@ -101,10 +105,12 @@ void pipeline_fini(struct pipeline *pipeline)
 	tracker_free(pipeline->tracker);
 	listeners_free(pipeline->listeners);
 	events_free(pipeline->events);
+	ledger_free(pipeline->ledger);
 	history_free(pipeline->history);
 	pipeline->tracker = NULL;
 	pipeline->listeners = NULL;
 	pipeline->events = NULL;
+	pipeline->ledger = NULL;
 	pipeline->history = NULL;
 }
 

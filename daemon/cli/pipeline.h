@@ -13,6 +13,7 @@
 #include "capture/kernel_facts.h"
 #include "capture/recordlog.h"
 #include "export/events.h"
+#include "export/ledger.h"
 #include "listen/listeners.h"
 #include "track/history.h"
 #include "track/tracker.h"
@@ -37,6 +38,7 @@ struct pipeline {
 	struct tracker *tracker;
 	struct listeners *listeners;
 	struct events *events;
+	struct ledger *ledger;
 	struct history *history; /* NULL: none is kept */
 	int log_error;		 /* the first failure to write the record log; 0 */
 };

@@ -25,14 +25,15 @@ struct printer {
 	struct text line;
 };
 
-static int print_event(void *context, const struct track_event *event, uint64_t wall_offset_ns)
+static int print_event(void *context, const struct track_event *event,
+		       const struct listener_owner *owner, uint64_t wall_offset_ns)
 {
 	struct printer *printer = context;
 	int err = 0;
 
 	if (event->type == TRACK_CONNECTION && !printer->connections)
 		return 0;
-	events_render(event, wall_offset_ns, &printer->line);
+	events_render(event, owner, wall_offset_ns, &printer->line);
 	if (printer->line.failed)
 		err = -ENOMEM;
 	else if (fwrite(printer->line.data, 1, printer->line.length, stdout) !=

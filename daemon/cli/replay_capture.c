@@ -170,7 +170,7 @@ static void print_one(struct capture_replay *replay, const struct connection_rep
 
 	/* A capture's clock is CLOCK_REALTIME already. */
 	if (replay->options->json)
-		events_render(&event, 0, &replay->line);
+		events_render(&event, NULL, 0, &replay->line);
 	else
 		render_line(&replay->line, report);
 	if (replay->line.failed)

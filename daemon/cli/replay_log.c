@@ -15,6 +15,7 @@
 #include "capture/decode.h"
 #include "capture/recordlog.h"
 #include "cli/cli.h"
+#include "export/events.h"
 #include "log.h"
 #include "util.h"
 
@@ -29,6 +30,7 @@ struct replay {
 	struct recordlog_reader *reader;
 	const struct recordlog_info *info;
 	struct tracker *tracker;
+	struct listeners *listeners;
 	const struct replay_listener *listener;
 	struct slot current, ahead;
 	int err; /* of reading, or the listener's */
@@ -76,9 +78,11 @@ static void pass_event(void *context, const struct track_event *event)
 {
 	struct replay *replay = context;
 	const struct replay_listener *listener = replay->listener;
+	struct listener_owner room;
 
 	if (!replay->err)
 		replay->err = listener->event(listener->context, event,
+					      events_listener(replay->listeners, event, &room),
 					      (uint64_t)replay->info->realtime_offset_ns);
 }
 
@@ -106,6 +110,7 @@ static void take_current(struct replay *replay)
 		replay->rejected++;
 		return;
 	}
+	listeners_observe(replay->listeners, &observation);
 	tracker_observe(replay->tracker, &observation);
 }
 
@@ -147,7 +152,8 @@ int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle
 	/* as `run` seeds it: a full table then gives up the same connections */
 	tracking.hash_seed = (uint64_t)replay.info->realtime_offset_ns;
 	replay.tracker = tracker_new(&tracking, &ops);
-	if (!replay.tracker) {
+	replay.listeners = listeners_new(&(struct listeners_ops){ 0 }, 0);
+	if (!replay.tracker || !replay.listeners) {
 		err = log_err_ret(-errno, "no room for %u connections", tracking.flows_max);
 		goto out;
 	}
@@ -161,6 +167,7 @@ int replay_log(FILE *file, const char *path, uint64_t flows_max, uint64_t settle
 		listener->done(listener->context, (uint64_t)replay.info->realtime_offset_ns);
 out:
 	tracker_free(replay.tracker);
+	listeners_free(replay.listeners);
 	recordlog_free(replay.reader);
 	return err;
 }

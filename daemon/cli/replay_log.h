@@ -6,14 +6,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "listen/listeners.h"
 #include "settings.h"
 #include "track/tracker.h"
 
 struct replay_listener {
 	void *context;
 	/* As tracker_ops has them; NULL: not wanted. Wall clock: CLOCK_MONOTONIC + wall_offset_ns.
-	 * event: 0, or -errno to stop. */
-	int (*event)(void *context, const struct track_event *event, uint64_t wall_offset_ns);
+	 * event: 0, or -errno to stop; owner: of the listening socket, or NULL. */
+	int (*event)(void *context, const struct track_event *event,
+		     const struct listener_owner *owner, uint64_t wall_offset_ns);
 	void (*told)(void *context, const struct conn_key *key, const struct track_entry *entry);
 	/* At the end, whether damaged or not, while the names that entries point at still live. */
 	void (*done)(void *context, uint64_t wall_offset_ns);

@@ -112,12 +112,16 @@ static size_t list(void *context, size_t *cursor, size_t max,
 	return tracker_list(run->pipeline.tracker, cursor, max, each, each_context);
 }
 
-static size_t divergences(void *context, struct open_divergence *rows, size_t max,
-			  size_t *ret_filled)
+static size_t divergences(void *context, const struct ledger_query *query,
+			  struct divergence_row *rows, size_t max, struct ledger_counts *ret_counts,
+			  uint64_t *ret_wall_offset_ns)
 {
 	struct run *run = context;
 
-	return events_list_open(run->pipeline.events, rows, max, ret_filled);
+	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	*ret_counts = ledger_counts(run->pipeline.ledger);
+	*ret_wall_offset_ns = run->pipeline.settings.wall_offset_ns;
+	return ledger_list(run->pipeline.ledger, query, rows, max);
 }
 
 static int explain(void *context, const struct tuple *tuple, const struct history_limits *limits,
@@ -144,11 +148,13 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 	return history_ask(run->pipeline.history, tuple, limits, open, nr_open, ret_answer);
 }
 
-static bool ready(void *context)
+static void health(void *context, struct export_health *ret)
 {
 	const struct run *run = context;
+	const struct ledger_counts counts = ledger_counts(run->pipeline.ledger);
 
-	return run->seeded;
+	ret->ready = run->seeded;
+	memcpy(ret->open, counts.open, sizeof(ret->open));
 }
 
 static const char *drop_reason(void *context, uint32_t reason)
@@ -255,7 +261,7 @@ static int open_http(struct run *run)
 		.list = list,
 		.divergences = divergences,
 		.explain = explain,
-		.ready = ready,
+		.health = health,
 		.drop_reason = drop_reason,
 	};
 	char error[HTTP_ERROR_MAX];

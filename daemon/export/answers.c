@@ -2,12 +2,15 @@
 /* What each path answers. */
 #include "export/answers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <time.h>
 
 #include "export/api.h"
+#include "export/divergence_list.h"
 #include "export/metrics.h"
 #include "export/negotiate.h"
 #include "export/page.h"
@@ -17,6 +20,7 @@
 #define CONTENT_PLAIN "text/plain; charset=utf-8"
 #define CONTENT_HTML "text/html; charset=utf-8"
 #define CONTENT_JSON "application/json"
+#define CONTENT_LINES "application/x-ndjson"
 
 enum status {
 	STATUS_OK = 200,
@@ -26,6 +30,9 @@ enum status {
 	STATUS_INTERNAL = 500,
 	STATUS_UNAVAILABLE = 503,
 };
+
+/* The page is there whatever else is going on. */
+#define PAGE_PATIENCE_MS 200u
 
 /* What one answer to `explain` holds at most; the newest. */
 #define EXPLAIN_LIVES_MAX 16
@@ -42,9 +49,14 @@ struct snapshot_letter {
 struct list_letter {
 	struct export_ops ops;
 	struct api_instant at;
-	size_t cursor, max, count, total;
-	struct connection_report *reports; /* one of these two, room for max */
-	struct open_divergence *divergences;
+	size_t cursor, max, count;
+	struct connection_report *reports; /* room for max */
+};
+
+struct divergences_letter {
+	struct export_ops ops;
+	struct ledger_query query;
+	struct divergence_list list;
 };
 
 struct explain_letter {
@@ -56,9 +68,9 @@ struct explain_letter {
 	int err;
 };
 
-struct ready_letter {
+struct health_letter {
 	struct export_ops ops;
-	bool ready;
+	struct export_health health;
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -100,12 +112,7 @@ static void run_list(void *request)
 
 	letter->at.mono_ns = clock_ns(CLOCK_MONOTONIC);
 	letter->at.wall_ns = clock_ns(CLOCK_REALTIME);
-	if (letter->reports)
-		letter->ops.list(letter->ops.context, &letter->cursor, letter->max, take_report,
-				 letter);
-	else
-		letter->total = letter->ops.divergences(letter->ops.context, letter->divergences,
-							letter->max, &letter->count);
+	letter->ops.list(letter->ops.context, &letter->cursor, letter->max, take_report, letter);
 }
 
 static void release_list(void *request)
@@ -113,7 +120,25 @@ static void release_list(void *request)
 	struct list_letter *letter = request;
 
 	free(letter->reports);
-	free(letter->divergences);
+	free(letter);
+}
+
+static void run_divergences(void *request)
+{
+	struct divergences_letter *letter = request;
+	struct divergence_list *list = &letter->list;
+
+	list->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	list->count = letter->ops.divergences(letter->ops.context, &letter->query, list->rows,
+					      LEDGER_ROWS_MAX, &list->counts,
+					      &list->wall_offset_ns);
+}
+
+static void release_divergences(void *request)
+{
+	struct divergences_letter *letter = request;
+
+	free(letter->list.rows);
 	free(letter);
 }
 
@@ -138,11 +163,11 @@ static void release_explain(void *request)
 	free(letter);
 }
 
-static void run_ready(void *request)
+static void run_health(void *request)
 {
-	struct ready_letter *letter = request;
+	struct health_letter *letter = request;
 
-	letter->ready = letter->ops.ready(letter->ops.context);
+	letter->ops.health(letter->ops.context, &letter->health);
 }
 
 static int post(struct answers *answers, void (*run)(void *), void *letter, void (*release)(void *))
@@ -217,52 +242,65 @@ static void answer_metrics(struct answers *answers, const struct question *quest
 	release_snapshot(letter);
 }
 
+/* -ENOMEM, or -ETIMEDOUT: the data thread did not answer. */
+static int ask_health(struct answers *answers, unsigned int patience_ms, struct export_health *ret)
+{
+	struct health_letter *letter = calloc(1, sizeof(*letter));
+
+	if (!letter)
+		return -ENOMEM;
+	letter->ops = answers->ops;
+	if (mailbox_call(answers->mailbox, run_health, letter, free, patience_ms))
+		return -ETIMEDOUT;
+	*ret = letter->health;
+	free(letter);
+	return 0;
+}
+
 static void answer_page(struct answers *answers, const struct question *question,
 			struct answer *answer)
 {
+	const unsigned int patience_ms = answers->settings.patience_ms;
+	struct export_health health;
+	int err = ask_health(answers, MIN(patience_ms, PAGE_PATIENCE_MS), &health);
+
 	(void)question;
 	answer->content_type = CONTENT_HTML;
-	page_render(&answers->settings.build, answers->settings.telemetry_path, &answer->body);
+	page_render(&answers->settings.build, answers->settings.telemetry_path,
+		    err ? NULL : &health, &answer->body);
 }
 
 /* Healthy: the data loop turns. Ready: it has something to show, too. */
-static bool ask_ready(struct answers *answers, struct answer *answer, bool *ret_ready)
+static bool is_healthy(struct answers *answers, struct answer *answer, struct export_health *ret)
 {
-	struct ready_letter *letter = calloc(1, sizeof(*letter));
+	int err = ask_health(answers, answers->settings.patience_ms, ret);
 
-	if (!letter) {
+	if (err == -ENOMEM)
 		answer_text(answer, STATUS_INTERNAL, "out of memory\n");
-		return false;
-	}
-	letter->ops = answers->ops;
-	if (post(answers, run_ready, letter, free)) {
+	else if (err)
 		answer_busy(answers, answer);
-		return false;
-	}
-	*ret_ready = letter->ready;
-	free(letter);
-	return true;
+	return !err;
 }
 
 static void answer_healthy(struct answers *answers, const struct question *question,
 			   struct answer *answer)
 {
-	bool ready;
+	struct export_health health;
 
 	(void)question;
-	if (ask_ready(answers, answer, &ready))
+	if (is_healthy(answers, answer, &health))
 		answer_text(answer, STATUS_OK, "healthy\n");
 }
 
 static void answer_ready(struct answers *answers, const struct question *question,
 			 struct answer *answer)
 {
-	bool ready;
+	struct export_health health;
 
 	(void)question;
-	if (!ask_ready(answers, answer, &ready))
+	if (!is_healthy(answers, answer, &health))
 		return;
-	if (ready)
+	if (health.ready)
 		answer_text(answer, STATUS_OK, "ready\n");
 	else
 		answer_text(answer, STATUS_UNAVAILABLE, "not ready: still attaching\n");
@@ -331,28 +369,32 @@ static void answer_connections(struct answers *answers, const struct question *q
 static void answer_divergences(struct answers *answers, const struct question *question,
 			       struct answer *answer)
 {
-	uint64_t limit = EVENTS_OPEN_MAX;
-	struct list_letter *letter;
+	struct divergence_question wanted;
+	const char *error = divergence_question_parse(&question->divergences, &wanted);
+	struct divergences_letter *letter;
 
-	if (negotiate_number(question->limit, API_LIMIT_MAX, &limit) || !limit) {
-		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number from 1 to 10000");
+	if (error) {
+		answer_error(answer, STATUS_BAD_REQUEST, error);
 		return;
 	}
 	letter = calloc(1, sizeof(*letter));
-	if (!letter || !(letter->divergences = calloc(limit, sizeof(*letter->divergences)))) {
+	if (!letter || !(letter->list.rows = calloc(LEDGER_ROWS_MAX, sizeof(*letter->list.rows)))) {
 		free(letter);
 		answer_error(answer, STATUS_INTERNAL, "out of memory");
 		return;
 	}
 	letter->ops = answers->ops;
-	letter->max = limit;
-	if (post(answers, run_list, letter, release_list)) {
+	letter->query = wanted.query;
+	if (post(answers, run_divergences, letter, release_divergences)) {
 		answer_busy(answers, answer);
 		return;
 	}
-	api_divergences(&letter->at, letter->divergences, letter->count, letter->total,
-			&answer->body);
-	release_list(letter);
+	if (wanted.format == DIVERGENCES_TABLE || wanted.format == DIVERGENCES_COLOUR)
+		answer->content_type = CONTENT_PLAIN;
+	else if (wanted.format == DIVERGENCES_LINES)
+		answer->content_type = CONTENT_LINES;
+	divergence_list_render(&wanted, &letter->list, &answer->body);
+	release_divergences(letter);
 }
 
 static void say_unknown(const struct explain_letter *letter, bool as_json, struct answer *answer)

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "export/divergence_query.h"
 #include "export/mailbox.h"
 #include "export/view.h"
 #include "track/history.h"
@@ -34,14 +35,16 @@ struct export_ops {
 	size_t (*list)(void *context, size_t *cursor, size_t max,
 		       void (*each)(void *each_context, const struct connection_report *report),
 		       void *each_context);
-	/* events_list_open */
-	size_t (*divergences)(void *context, struct open_divergence *rows, size_t max,
-			      size_t *ret_filled);
+	/* ledger_list, ledger_counts, and the wall clock's offset from the rows'. */
+	size_t (*divergences)(void *context, const struct ledger_query *query,
+			      struct divergence_row *rows, size_t max,
+			      struct ledger_counts *ret_counts, uint64_t *ret_wall_offset_ns);
 	/* history_ask, and the wall clock's offset from the entries'. 0 or -ENOMEM. */
 	int (*explain)(void *context, const struct tuple *tuple,
 		       const struct history_limits *limits, struct history_answer *ret_answer,
 		       struct history_stats *ret_kept, uint64_t *ret_wall_offset_ns);
-	bool (*ready)(void *context);
+	/* Cheap: everybody may ask. */
+	void (*health)(void *context, struct export_health *ret);
 	/* Name of a kernel drop reason or NULL; in any thread, from a table that never changes. */
 	const char *(*drop_reason)(void *context, uint32_t reason);
 };
@@ -69,10 +72,11 @@ struct question {
 	const char *accept, *host;
 	const char *limit, *cursor; /* of the query */
 	const char *tuple, *format;
-	bool is_unix;	   /* came by the Unix socket */
-	bool is_loopback;  /* the peer's address is this machine's */
-	bool is_forwarded; /* a proxy says that it asks for somebody else */
-	uint16_t port;	   /* it came to */
+	struct divergence_arguments divergences; /* limit and format as above */
+	bool is_unix;				 /* came by the Unix socket */
+	bool is_loopback;			 /* the peer's address is this machine's */
+	bool is_forwarded;			 /* a proxy says that it asks for somebody else */
+	uint16_t port;				 /* it came to */
 };
 
 struct answer {

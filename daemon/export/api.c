@@ -30,6 +30,18 @@ static void status_connections(struct json *json, const struct tracker_stats *tr
 	json_object_end(json);
 }
 
+static void status_open(struct json *json, const struct tracker_stats *tracker)
+{
+	uint64_t open[SEVERITY_NR] = { 0 };
+
+	for (int kind = 0; kind < DIVERGENCE_NR; kind++)
+		open[divergence_severity(kind)] += tracker->divergences_open[kind];
+	json_object_begin(json, "divergences_open");
+	for (int i = SEVERITY_NR - 1; i >= 0; i--)
+		json_u64(json, divergence_severity_label(i), open[i]);
+	json_object_end(json);
+}
+
 static void status_comparison(struct json *json, const struct tracker_stats *tracker)
 {
 	json_object_begin(json, "opened");
@@ -47,6 +59,7 @@ static void status_comparison(struct json *json, const struct tracker_stats *tra
 		json_object_end(json);
 	}
 	json_object_end(json);
+	status_open(json, tracker);
 	json_object_begin(json, "unobservable");
 	for (int reason = 0; reason < UNOBSERVABLE_NR; reason++)
 		json_u64(json, unobservable_label(reason), tracker->unobservable[reason]);
@@ -208,31 +221,6 @@ void api_connections(const struct api_instant *at, const struct connection_repor
 		json_u64(&json, "next_cursor", next_cursor);
 	else
 		json_null(&json, "next_cursor");
-	end(&json);
-}
-
-void api_divergences(const struct api_instant *at, const struct open_divergence *rows, size_t count,
-		     size_t total, struct text *out)
-{
-	struct json json;
-
-	begin(&json, out, at->wall_ns);
-	json_u64(&json, "total", total);
-	json_array_begin(&json, "divergences");
-	for (size_t i = 0; i < count; i++) {
-		const struct open_divergence *row = &rows[i];
-
-		json_object_begin(&json, NULL);
-		report_kind(&json, row->kind, row->reason[0] ? row->reason : NULL);
-		json_string(&json, "text", divergence_text(row->kind));
-		report_tuple(&json, &row->connection);
-		json_time(&json, "since", row->since_ns + at->wall_ns - at->mono_ns);
-		json_seconds(&json, "duration_seconds",
-			     at->mono_ns > row->since_ns ? at->mono_ns - row->since_ns : 0);
-		report_states(&json, &row->connection);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
 	end(&json);
 }
 

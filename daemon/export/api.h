@@ -28,10 +28,6 @@ void api_listeners(const struct export_view *view, struct text *out);
 void api_connections(const struct api_instant *at, const struct connection_report *reports,
 		     size_t count, uint64_t next_cursor, struct text *out);
 
-/* `total` are open, `count` of them are given. */
-void api_divergences(const struct api_instant *at, const struct open_divergence *rows, size_t count,
-		     size_t total, struct text *out);
-
 /* {"error": text} */
 void api_error(const char *text, struct text *out);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "export/evidence.h"
 #include "export/report.h"
 #include "util.h"
 
@@ -29,8 +30,6 @@ struct events {
 	struct token_bucket divergence_tokens, connection_tokens;
 	struct text buffer;
 	struct events_stats stats;
-	size_t nr_open, total_open;
-	struct open_divergence open[EVENTS_OPEN_MAX];
 };
 
 static const char *const event_names[] = {
@@ -39,12 +38,33 @@ static const char *const event_names[] = {
 	[TRACK_CONNECTION] = "connection",
 };
 
-static uint64_t elapsed(uint64_t from_ns, uint64_t to_ns)
+static void render_divergence(struct json *json, const struct track_event *event,
+			      const struct listener_owner *listener, uint64_t wall_offset_ns)
 {
-	return to_ns > from_ns ? to_ns - from_ns : 0;
+	bool opens = event->type == TRACK_DIVERGENCE_OPEN;
+
+	json_u64(json, "id", event->id);
+	report_kind(json, event->kind, event->reason);
+	json_time(json, "since", event->since_ns + wall_offset_ns);
+	report_states(json, event->connection);
+	evidence_json(json, "evidence", event->evidence, wall_offset_ns);
+	report_listener(json, listener);
+	if (opens && event->explains)
+		json_u64(json, "explains", event->explains);
+	else if (opens)
+		json_null(json, "explains");
+	else
+		json_string(json, "explained_as",
+			    event->explained_as < DIVERGENCE_NR ?
+				    divergence_label(event->explained_as) :
+				    NULL);
+	if (!opens)
+		json_seconds(json, "duration_seconds",
+			     event->ts_ns > event->since_ns ? event->ts_ns - event->since_ns : 0);
 }
 
-void events_render(const struct track_event *event, uint64_t wall_offset_ns, struct text *out)
+void events_render(const struct track_event *event, const struct listener_owner *listener,
+		   uint64_t wall_offset_ns, struct text *out)
 {
 	const struct connection_report *connection = event->connection;
 	struct json json;
@@ -60,12 +80,7 @@ void events_render(const struct track_event *event, uint64_t wall_offset_ns, str
 		report_life(&json, connection, wall_offset_ns);
 		json_string(&json, "ended", end_label(connection->end));
 	} else {
-		report_kind(&json, event->kind, event->reason);
-		json_time(&json, "since", event->since_ns + wall_offset_ns);
-		report_states(&json, connection);
-		if (event->type == TRACK_DIVERGENCE_CLOSE)
-			json_seconds(&json, "duration_seconds",
-				     elapsed(event->since_ns, event->ts_ns));
+		render_divergence(&json, event, listener, wall_offset_ns);
 	}
 	json_object_end(&json);
 	text_char(out, '\n');
@@ -144,8 +159,8 @@ static bool take_token(struct token_bucket *bucket, uint64_t now_ns)
 	return true;
 }
 
-static void log_event(struct events *events, const struct track_event *event,
-		      uint64_t wall_offset_ns)
+void events_take(struct events *events, const struct track_event *event,
+		 const struct listener_owner *listener, uint64_t wall_offset_ns)
 {
 	bool is_connection = event->type == TRACK_CONNECTION;
 	size_t before = events->buffer.length;
@@ -158,7 +173,7 @@ static void log_event(struct events *events, const struct track_event *event,
 		events->stats.dropped++;
 		return;
 	}
-	events_render(event, wall_offset_ns, &events->buffer);
+	events_render(event, listener, wall_offset_ns, &events->buffer);
 	if (events->buffer.failed) {
 		/* Out of memory: take the torn line back, and try again with the next. */
 		events->buffer.length = before;
@@ -167,46 +182,14 @@ static void log_event(struct events *events, const struct track_event *event,
 	}
 }
 
-static void remember(struct events *events, const struct track_event *event)
+const struct listener_owner *events_listener(const struct listeners *listeners,
+					     const struct track_event *event,
+					     struct listener_owner *room)
 {
-	struct open_divergence *row;
-
-	events->total_open++;
-	if (events->nr_open == EVENTS_OPEN_MAX)
-		return;
-	row = &events->open[events->nr_open++];
-	*row = (struct open_divergence){
-		.kind = event->kind,
-		.since_ns = event->since_ns,
-		.connection = *event->connection,
-	};
-	if (event->reason)
-		strncpy(row->reason, event->reason, sizeof(row->reason) - 1);
-}
-
-static void forget(struct events *events, const struct track_event *event)
-{
-	const struct conn_key *key = &event->connection->key;
-
-	if (events->total_open)
-		events->total_open--;
-	for (size_t i = 0; i < events->nr_open; i++) {
-		struct open_divergence *row = &events->open[i];
-
-		if (row->kind != event->kind || memcmp(&row->connection.key, key, sizeof(*key)))
-			continue;
-		*row = events->open[--events->nr_open];
-		return;
-	}
-}
-
-void events_take(struct events *events, const struct track_event *event, uint64_t wall_offset_ns)
-{
-	if (event->type == TRACK_DIVERGENCE_OPEN)
-		remember(events, event);
-	else if (event->type == TRACK_DIVERGENCE_CLOSE)
-		forget(events, event);
-	log_event(events, event, wall_offset_ns);
+	if (event->type == TRACK_CONNECTION || event->connection->role == ROLE_CLIENT ||
+	    !listeners_find(listeners, &event->connection->key, room))
+		return NULL;
+	return room;
 }
 
 static bool is_writable(const struct events *events)
@@ -260,14 +243,4 @@ void events_flush(struct events *events)
 const struct events_stats *events_stats(const struct events *events)
 {
 	return &events->stats;
-}
-
-size_t events_list_open(const struct events *events, struct open_divergence *rows, size_t max,
-			size_t *ret_filled)
-{
-	size_t filled = events->nr_open < max ? events->nr_open : max;
-
-	memcpy(rows, events->open, filled * sizeof(*rows));
-	*ret_filled = filled;
-	return events->total_open;
 }

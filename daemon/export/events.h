@@ -15,12 +15,25 @@
  *
  * divergence_open and divergence_close:
  *
+ *	id		the divergence's number, the same in both; since the daemon started
  *	kind, class	as the labels of tcpwitness_divergences_total
+ *	severity	"info" | "warning" | "critical"
  *	reason		the kind's detail ("accept_queue_full", "NETFILTER_DROP"), or null
+ *	text, look_at	what the kind means, what to look at: a sentence each
  *	since		when the two views parted
  *	wire_state	the local end, by RFC 9293's names: "FIN_WAIT_1"
  *	kernel_state	by the kernel's: "NEW_SYN_RECV"; "NONE" where it has no socket
  *	kernel_substate	only in TIME_WAIT: "FIN_WAIT2" or "TIME_WAIT"
+ *	evidence	what it rests on: the newest "segment" {time, sent, flags, seq, ack, len} as on
+ *			the wire; the newest "change" of state that a tracepoint told {time, from, to,
+ *			error, bits}; the fresh "look" that confirmed it {time, state, substate, owned,
+ *			backlog_bytes, bits, and "queues" of a listener or sequence "variables"}: null
+ *			where there was none; drop_reason of a dropped segment, or null; repeats: how
+ *			often what makes it was seen, 0 = once
+ *	listener	the listening socket it came through: "0.0.0.0:443", or null
+ *	owner		who called listen() {pid, command, cgroup_id}, or null where not known
+ *	explains	open only: the id it explains anew, whose close came just before; or null
+ *	explained_as	close only: the kind that explains it better and opens next; null: it is over
  *	duration_seconds	close only: from since to this line
  *
  * connection (with --events.connections; one line a finished connection):
@@ -46,14 +59,13 @@
 #include <stdint.h>
 
 #include "export/text.h"
+#include "listen/listeners.h"
 #include "track/tracker.h"
 
 #define EVENTS_SCHEMA 1
-#define EVENTS_REASON_MAX 48
-#define EVENTS_OPEN_MAX 1024
 
 struct events_settings {
-	const char *path; /* a file, "-" for stdout, or NULL: keep the open divergences only */
+	const char *path; /* a file, "-" for stdout, or NULL: no log */
 	bool connections; /* a line for every finished connection too */
 	/* lines a second, with a burst of one second; 0 = no limit */
 	uint32_t divergences_rate, connections_rate;
@@ -68,14 +80,6 @@ struct events_stats {
 	uint64_t dropped; /* lines lost to the rate limit, a full buffer or a failed file */
 };
 
-/* A divergence that lasts. */
-struct open_divergence {
-	enum divergence_kind kind;
-	uint64_t since_ns;
-	char reason[EVENTS_REASON_MAX];	     /* "" for none */
-	struct connection_report connection; /* as it was when the divergence opened */
-};
-
 struct events;
 
 /* 0 or -errno (of the file). *settings need not outlive the call. */
@@ -83,20 +87,24 @@ int events_new(const struct events_settings *settings, struct events **ret_event
 /* Flushes what the file takes at once. NULL is fine. */
 void events_free(struct events *events);
 
-/* Takes one event: buffers its line and keeps the list of open divergences. The wall clock is
- * CLOCK_MONOTONIC + wall_offset_ns. */
-void events_take(struct events *events, const struct track_event *event, uint64_t wall_offset_ns);
+/* Buffers the line of one event. The wall clock is CLOCK_MONOTONIC + wall_offset_ns; `listener` is
+ * the one a divergence's connection came through, NULL where none is known. */
+void events_take(struct events *events, const struct track_event *event,
+		 const struct listener_owner *listener, uint64_t wall_offset_ns);
+
+/* The listening socket that an event's connection came through, put in *room; NULL: none is
+ * known, or none matters. */
+const struct listener_owner *events_listener(const struct listeners *listeners,
+					     const struct track_event *event,
+					     struct listener_owner *room);
 
 /* Once a turn of the loop. */
 void events_flush(struct events *events);
 
 const struct events_stats *events_stats(const struct events *events);
 
-/* Copies up to `max` open divergences; returns how many are open, those not kept included. */
-size_t events_list_open(const struct events *events, struct open_divergence *rows, size_t max,
-			size_t *ret_filled);
-
 /* The line of one event, newline included. Pure. */
-void events_render(const struct track_event *event, uint64_t wall_offset_ns, struct text *out);
+void events_render(const struct track_event *event, const struct listener_owner *listener,
+		   uint64_t wall_offset_ns, struct text *out);
 
 #endif

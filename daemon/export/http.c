@@ -164,6 +164,15 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	question.cursor = argument(connection, "cursor");
 	question.tuple = argument(connection, "tuple");
 	question.format = argument(connection, "format");
+	question.divergences = (struct divergence_arguments){
+		.state = argument(connection, "state"),
+		.kind = argument(connection, "kind"),
+		.class = argument(connection, "class"),
+		.since = argument(connection, "since"),
+		.limit = question.limit,
+		.format = question.format,
+		.details = argument(connection, "details"),
+	};
 	answer_question(answers, &question, &answer);
 	if (answer.is_counted)
 		*request = &request_counted;

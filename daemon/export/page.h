@@ -6,6 +6,8 @@
 #include "export/text.h"
 #include "export/view.h"
 
-void page_render(const struct build_facts *build, const char *telemetry_path, struct text *out);
+/* health NULL: the data thread does not answer. */
+void page_render(const struct build_facts *build, const char *telemetry_path,
+		 const struct export_health *health, struct text *out);
 
 #endif

@@ -74,5 +74,31 @@ void report_kind(struct json *json, enum divergence_kind kind, const char *reaso
 {
 	json_string(json, "kind", divergence_label(kind));
 	json_string(json, "class", divergence_class_label(divergence_class(kind)));
+	json_string(json, "severity", divergence_severity_label(divergence_severity(kind)));
 	json_string(json, "reason", reason);
+	json_string(json, "text", divergence_text(kind));
+	json_string(json, "look_at", divergence_look_at(kind));
+}
+
+void report_listener(struct json *json, const struct listener_owner *listener)
+{
+	char endpoint[ENDPOINT_TEXT_MAX];
+
+	if (!listener) {
+		json_null(json, "listener");
+		json_null(json, "owner");
+		return;
+	}
+	json_string(json, "listener",
+		    endpoint_format(listener->key.local_address, listener->key.local_port,
+				    endpoint));
+	if (!listener->pid) {
+		json_null(json, "owner");
+		return;
+	}
+	json_object_begin(json, "owner");
+	json_u64(json, "pid", listener->pid);
+	json_string(json, "command", listener->comm);
+	json_u64(json, "cgroup_id", listener->cgroup_id);
+	json_object_end(json);
 }

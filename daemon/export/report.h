@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "export/json.h"
+#include "listen/listeners.h"
 #include "track/tracker.h"
 
 /* Members of the object that is open: local, remote, netns, role. */
@@ -19,7 +20,10 @@ void report_states(struct json *json, const struct connection_report *report);
 void report_life(struct json *json, const struct connection_report *report,
 		 uint64_t wall_offset_ns);
 
-/* kind, class, reason. */
+/* kind, class, severity, reason, text, look_at. */
 void report_kind(struct json *json, enum divergence_kind kind, const char *reason);
+
+/* listener, owner; NULL: none is known. */
+void report_listener(struct json *json, const struct listener_owner *listener);
 
 #endif

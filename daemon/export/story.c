@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "export/names.h"
 #include "export/story_lines.h"
 #include "tcp_defs.h"
 #include "track/kview.h"
@@ -175,11 +176,11 @@ static void put_arrow(const char *text, bool rightward, struct row *row)
 
 static void put_segment(const struct table *table, const struct track_entry *entry, struct row *row)
 {
-	char flags[STORY_FLAGS_MAX], text[80];
+	char flags[TCP_FLAGS_TEXT_MAX], text[80];
 	int used;
 
 	used = snprintf(text, sizeof(text), "%s seq=%u",
-			story_flags(entry->segment.tcp_flags, flags),
+			tcp_flags_text(entry->segment.tcp_flags, flags),
 			story_seq(&table->thread, entry));
 	if (entry->segment.tcp_flags & TCPF_ACK)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, " ack=%u",
@@ -216,7 +217,7 @@ static void put_divergence(const struct track_entry *entry, struct row *row)
 
 static void put_middle(const struct table *table, const struct track_entry *entry, struct row *row)
 {
-	char text[80], flags[STORY_FLAGS_MAX];
+	char text[80], flags[TCP_FLAGS_TEXT_MAX];
 
 	switch (entry->kind) {
 	case ENTRY_SEGMENT:
@@ -228,7 +229,7 @@ static void put_middle(const struct table *table, const struct track_entry *entr
 		break;
 	case ENTRY_DROP:
 		snprintf(text, sizeof(text), "kernel drops %s seq=%u",
-			 story_flags(entry->drop.tcp_flags, flags),
+			 tcp_flags_text(entry->drop.tcp_flags, flags),
 			 story_seq(&table->thread, entry));
 		centre(row, text);
 		row->middle_style = RED;

@@ -2,6 +2,7 @@
 /* Stories as JSON: see story.h. */
 #include "export/api.h"
 #include "export/json.h"
+#include "export/names.h"
 #include "export/report.h"
 #include "export/story.h"
 #include "export/story_lines.h"
@@ -16,10 +17,10 @@ static const char *const kinds[ENTRY_NR] = {
 static void segment_members(struct json *json, const struct story_thread *thread,
 			    const struct track_entry *entry)
 {
-	char flags[STORY_FLAGS_MAX];
+	char flags[TCP_FLAGS_TEXT_MAX];
 
 	json_bool(json, "sent", entry->flags & ENTRY_SENT);
-	json_string(json, "flags", story_flags(entry->segment.tcp_flags, flags));
+	json_string(json, "flags", tcp_flags_text(entry->segment.tcp_flags, flags));
 	json_u64(json, "seq", story_seq(thread, entry));
 	if (entry->segment.tcp_flags & TCPF_ACK)
 		json_u64(json, "ack", story_ack(thread, entry));
@@ -34,10 +35,10 @@ static void segment_members(struct json *json, const struct story_thread *thread
 static void drop_members(struct json *json, const struct story_thread *thread,
 			 const struct track_entry *entry)
 {
-	char flags[STORY_FLAGS_MAX];
+	char flags[TCP_FLAGS_TEXT_MAX];
 
 	json_bool(json, "sent", entry->flags & ENTRY_SENT);
-	json_string(json, "flags", story_flags(entry->drop.tcp_flags, flags));
+	json_string(json, "flags", tcp_flags_text(entry->drop.tcp_flags, flags));
 	json_u64(json, "seq", story_seq(thread, entry));
 	json_u64(json, "raw_seq", entry->drop.seq);
 	json_string(json, "reason", entry->drop.reason);
@@ -46,7 +47,7 @@ static void drop_members(struct json *json, const struct story_thread *thread,
 static void own_members(struct json *json, const struct story_thread *thread,
 			const struct track_entry *entry)
 {
-	char error[16];
+	char error[ERROR_TEXT_MAX];
 
 	switch (entry->kind) {
 	case ENTRY_SEGMENT:
@@ -59,7 +60,7 @@ static void own_members(struct json *json, const struct story_thread *thread,
 		json_string(json, "from", kernel_state_name(entry->change.from));
 		json_string(json, "to", kernel_state_name(entry->change.to));
 		json_string(json, "error",
-			    entry->change.error ? story_error(entry->change.error, error) : NULL);
+			    entry->change.error ? error_text(entry->change.error, error) : NULL);
 		break;
 	case ENTRY_DIVERGENCE_OPEN:
 	case ENTRY_DIVERGENCE_CLOSE:

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "export/names.h"
 #include "export/rules.h"
 #include "tcp_defs.h"
 #include "track/verdicts.h"
@@ -75,23 +76,6 @@ uint32_t story_ack(const struct story_thread *thread, const struct track_entry *
 	return entry->segment.ack - (thread->has_base[end] ? thread->base[end] : 0);
 }
 
-const char *story_flags(uint8_t tcp_flags, char buffer[STORY_FLAGS_MAX])
-{
-	static const struct {
-		uint8_t flag;
-		const char *name;
-	} names[] = {
-		{ TCPF_SYN, ",SYN" }, { TCPF_FIN, ",FIN" }, { TCPF_RST, ",RST" },
-		{ TCPF_URG, ",URG" }, { TCPF_ACK, ",ACK" },
-	};
-
-	buffer[0] = '\0';
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (tcp_flags & names[i].flag)
-			strcat(buffer, names[i].name + !buffer[0]);
-	return buffer[0] ? buffer : strcpy(buffer, "none");
-}
-
 struct fsm_step story_step(const struct track_step *step)
 {
 	return fsm_step((enum fsm_state)step->from, (enum fsm_event)step->event);
@@ -132,7 +116,7 @@ static void add_rules(struct story_thread *thread, const struct track_entry *ent
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
 			 char buffer[STORY_REMARK_MAX])
 {
-	char error[16];
+	char error[ERROR_TEXT_MAX];
 
 	buffer[0] = '\0';
 	switch (entry->kind) {
@@ -149,7 +133,7 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 		break;
 	case ENTRY_KERNEL:
 		if (entry->change.error)
-			add(buffer, "%s", story_error(entry->change.error, error));
+			add(buffer, "%s", error_text(entry->change.error, error));
 		add_rules(thread, entry, buffer);
 		break;
 	case ENTRY_GAVE_UP:
@@ -165,15 +149,5 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 		    unobservable_label((enum unobservable_reason)entry->why));
 		thread->told_unobservable = true;
 	}
-	return buffer;
-}
-
-const char *story_error(uint16_t error, char buffer[16])
-{
-	const char *name = strerrorname_np(error);
-
-	if (name)
-		return name;
-	snprintf(buffer, 16, "errno %u", error);
 	return buffer;
 }

@@ -26,17 +26,10 @@ void story_begin(struct story_thread *thread, const struct track_entry *entries,
 uint32_t story_seq(const struct story_thread *thread, const struct track_entry *entry);
 uint32_t story_ack(const struct story_thread *thread, const struct track_entry *entry);
 
-/* "SYN,ACK"; "none" without any. Returns `buffer`. */
-#define STORY_FLAGS_MAX 40
-const char *story_flags(uint8_t tcp_flags, char buffer[STORY_FLAGS_MAX]);
-
 /* What is out of the ordinary about the entry, "" for nothing. In order, each entry once. */
 #define STORY_REMARK_MAX 512
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
 			 char buffer[STORY_REMARK_MAX]);
-
-/* "ETIMEDOUT"; "errno 4711" for one without a name. Returns a name or `buffer`. */
-const char *story_error(uint16_t error, char buffer[16]);
 
 struct fsm_step story_step(const struct track_step *step);
 

@@ -28,6 +28,12 @@ struct http_stats {
 	uint64_t forbidden;
 };
 
+/* What the page and /-/ready say. */
+struct export_health {
+	bool ready;		    /* as in export_view */
+	uint64_t open[SEVERITY_NR]; /* divergences */
+};
+
 struct listener_names {
 	char listener[ENDPOINT_TEXT_MAX]; /* "addr:port" */
 	char netns[12];

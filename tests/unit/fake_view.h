@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "export/ledger.h"
 #include "export/view.h"
 
 #define FAKE_WALL_NS 1767225600123456789ull /* 2026-01-01T00:00:00.123456789Z */
@@ -139,6 +140,79 @@ static inline struct connection_report fake_report(void)
 		.divergences = 1u << DIVERGENCE_ACCEPT_QUEUE_OVERFLOW,
 		.observable = true,
 	};
+}
+
+/* An ACK arrived and was dropped; the request socket is still there, the accept queue is full. */
+static const struct divergence_evidence fake_evidence = {
+	.segment = { .ts_ns = FAKE_MONO_NS - 1250000000,
+		     .seq = 1001,
+		     .ack = 5001,
+		     .payload_bytes = 12,
+		     .tcp_flags = TCPF_ACK },
+	.change = { .ts_ns = FAKE_MONO_NS - 2000000000,
+		    .error = 110,
+		    .from = KS_SYN_RECV,
+		    .to = KS_CLOSE,
+		    .bits = STATE_DEAD },
+	.look = { .ts_ns = FAKE_MONO_NS,
+		  .snapshot = { .state = KS_NEW_SYN_RECV,
+				.bits = SNAP_QUEUES | SNAP_ACKED,
+				.queues = { 3, 2, 1, 4 } } },
+	.drop_reason = "TCP_LISTEN_OVERFLOW",
+	.repeats = 3,
+};
+
+static inline struct listener_owner fake_owner(void)
+{
+	struct listener_owner owner = {
+		.key = fake_key(0, 80, 0), .cgroup_id = 99, .pid = 17, .comm = "nginx"
+	};
+
+	memset(owner.key.local_address + 12, 0, 4);
+	return owner;
+}
+
+static inline struct track_event fake_event(enum track_event_type type,
+					    const struct connection_report *report)
+{
+	return (struct track_event){
+		.type = type,
+		.ts_ns = FAKE_MONO_NS,
+		.kind = DIVERGENCE_ACCEPT_QUEUE_OVERFLOW,
+		.id = 7,
+		.explained_as = DIVERGENCE_NR,
+		.since_ns = FAKE_MONO_NS - 1250000000,
+		.reason = "accept_queue_full",
+		.connection = report,
+		.evidence = &fake_evidence,
+	};
+}
+
+/* Number 7 is open; 8 was, and became 9, which is over. */
+static inline void fake_ledger(struct ledger *ledger)
+{
+	const struct connection_report report = fake_report();
+	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
+	const struct listener_owner owner = fake_owner();
+
+	ledger_take(ledger, &event, &owner);
+	event.id = 8;
+	event.kind = DIVERGENCE_FIN_QUEUED;
+	event.reason = NULL;
+	ledger_take(ledger, &event, NULL);
+	event.type = TRACK_DIVERGENCE_CLOSE;
+	event.explained_as = DIVERGENCE_FIN_STALLED;
+	ledger_take(ledger, &event, NULL);
+	event.type = TRACK_DIVERGENCE_OPEN;
+	event.kind = DIVERGENCE_FIN_STALLED;
+	event.explained_as = DIVERGENCE_NR;
+	event.explains = 8;
+	event.id = 9;
+	ledger_take(ledger, &event, NULL);
+	event.type = TRACK_DIVERGENCE_CLOSE;
+	event.explains = 0;
+	event.ts_ns += 500000000;
+	ledger_take(ledger, &event, NULL);
 }
 
 /* Pipes `text` into a checker; its exit status. */

@@ -56,15 +56,22 @@ static inline size_t list(void *context, size_t *cursor, size_t max,
 	return count;
 }
 
-static inline size_t divergences(void *context, struct open_divergence *rows, size_t max,
-				 size_t *ret_filled)
+/* Has two, one of them over. */
+static inline size_t divergences(void *context, const struct ledger_query *query,
+				 struct divergence_row *rows, size_t max,
+				 struct ledger_counts *ret_counts, uint64_t *ret_wall_offset_ns)
 {
+	struct ledger *ledger = ledger_new();
+	size_t count;
+
 	(void)context;
-	assert_true(max > 0);
-	rows[0] = (struct open_divergence){ .kind = DIVERGENCE_SYN_DROPPED,
-					    .connection = fake_report() };
-	*ret_filled = 1;
-	return 1;
+	assert_non_null(ledger);
+	fake_ledger(ledger);
+	*ret_counts = ledger_counts(ledger);
+	*ret_wall_offset_ns = FAKE_WALL_NS - FAKE_MONO_NS;
+	count = ledger_list(ledger, query, rows, max);
+	ledger_free(ledger);
+	return count;
 }
 
 /* Knows port 80 only. */
@@ -90,11 +97,12 @@ static inline int explain(void *context, const struct tuple *tuple,
 	return err;
 }
 
-static inline bool is_ready(void *context)
+static inline void health(void *context, struct export_health *ret)
 {
 	struct fixture *fixture = context;
 
-	return fixture->ready;
+	*ret = (struct export_health){ .ready = fixture->ready,
+				       .open = { [SEVERITY_CRITICAL] = 1, [SEVERITY_INFO] = 2 } };
 }
 
 static inline void *data_thread(void *argument)
@@ -138,7 +146,7 @@ static const struct export_ops fake_ops = {
 	.list = list,
 	.divergences = divergences,
 	.explain = explain,
-	.ready = is_ready,
+	.health = health,
 	.drop_reason = fake_drop_reason,
 };
 

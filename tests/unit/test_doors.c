@@ -47,7 +47,7 @@ static void test_max_requests(void **state)
 			     "Host: a\r\n"),
 		     503, "too many requests");
 	assert_reply(request(connect_v6(http_port(fixture->http, 1)), "GET", "/", "Host: a\r\n"),
-		     200, "tcpwitness");
+		     200, "The data thread does not answer");
 	set_deaf(fixture, false);
 	assert_reply(receive(waiting), 200, "tcpwitness_http_requests_refused_total");
 	/* the room is free again */

@@ -19,24 +19,12 @@
 
 #define OFFSET_NS (FAKE_WALL_NS - FAKE_MONO_NS)
 
-static struct track_event fake_event(enum track_event_type type,
-				     const struct connection_report *report)
-{
-	return (struct track_event){
-		.type = type,
-		.ts_ns = FAKE_MONO_NS,
-		.kind = DIVERGENCE_ACCEPT_QUEUE_OVERFLOW,
-		.since_ns = FAKE_MONO_NS - 1250000000,
-		.reason = "accept_queue_full",
-		.connection = report,
-	};
-}
-
-static void assert_line(const struct track_event *event, const char *expected)
+static void assert_line(const struct track_event *event, const struct listener_owner *listener,
+			const char *expected)
 {
 	struct text out = { 0 };
 
-	events_render(event, OFFSET_NS, &out);
+	events_render(event, listener, OFFSET_NS, &out);
 	text_char(&out, '\0');
 	assert_string_equal(out.data, expected);
 	text_free(&out);
@@ -47,22 +35,53 @@ static void assert_line(const struct track_event *event, const char *expected)
 	"\"mono_ns\":5000000000,\"local\":\"10.0.0.1:80\",\"remote\":\"[fd00::9]:4711\","          \
 	"\"netns\":4026531840,\"role\":\"server\","
 
+#define WORDS                                                                                      \
+	"\"text\":\"the peer believes the connection is open; the accept queue had no room for "   \
+	"it\",\"look_at\":\"why the application does not accept(); listen() backlog and "          \
+	"somaxconn\","
+
 #define DIVERGENCE                                                                                 \
-	"\"kind\":\"accept_queue_overflow\",\"class\":\"problem\","                                \
-	"\"reason\":\"accept_queue_full\",\"since\":\"2025-12-31T23:59:58.873456789Z\","           \
-	"\"wire_state\":\"ESTABLISHED\",\"kernel_state\":\"NEW_SYN_RECV\""
+	"\"id\":7,\"kind\":\"accept_queue_overflow\",\"class\":\"problem\","                       \
+	"\"severity\":\"critical\",\"reason\":\"accept_queue_full\"," WORDS                        \
+	"\"since\":\"2025-12-31T23:59:58.873456789Z\","                                            \
+	"\"wire_state\":\"ESTABLISHED\",\"kernel_state\":\"NEW_SYN_RECV\","                        \
+	"\"evidence\":{\"segment\":{\"time\":\"2025-12-31T23:59:58.873456789Z\",\"sent\":false,"   \
+	"\"flags\":\"ACK\",\"seq\":1001,\"ack\":5001,\"len\":12},"                                 \
+	"\"change\":{\"time\":\"2025-12-31T23:59:58.123456789Z\",\"from\":\"SYN_RECV\","           \
+	"\"to\":\"CLOSE\",\"error\":\"ETIMEDOUT\",\"bits\":[\"orphan\"]},"                         \
+	"\"look\":{\"time\":\"2026-01-01T00:00:00.123456789Z\",\"state\":\"NEW_SYN_RECV\","        \
+	"\"owned\":false,\"backlog_bytes\":0,\"bits\":[\"final_ack_taken\"],\"queues\":{"          \
+	"\"accept_length\":3,\"accept_limit\":2,\"syn_length\":1,\"drops\":4}},"                   \
+	"\"drop_reason\":\"TCP_LISTEN_OVERFLOW\",\"repeats\":3},"
+
+#define LISTENER                                                                                   \
+	"\"listener\":\"0.0.0.0:80\","                                                             \
+	"\"owner\":{\"pid\":17,\"command\":\"nginx\",\"cgroup_id\":99},"
+
+#define NO_LISTENER "\"listener\":null,\"owner\":null,\"explains\":null}\n"
 
 static void test_lines(void **state)
 {
 	struct connection_report report = fake_report();
 	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
+	const struct listener_owner owner = fake_owner();
 
 	(void)state;
-	assert_line(&event, PREFIX("divergence_open") DIVERGENCE "}\n");
+	assert_line(&event, &owner,
+		    PREFIX("divergence_open") DIVERGENCE LISTENER "\"explains\":null}\n");
+	event.explains = 6;
+	assert_line(&event, &owner,
+		    PREFIX("divergence_open") DIVERGENCE LISTENER "\"explains\":6}\n");
 	event.type = TRACK_DIVERGENCE_CLOSE;
-	assert_line(&event, PREFIX("divergence_close") DIVERGENCE ",\"duration_seconds\":1.25}\n");
+	assert_line(&event, &owner,
+		    PREFIX("divergence_close") DIVERGENCE LISTENER
+		    "\"explained_as\":null,\"duration_seconds\":1.25}\n");
+	event.explained_as = DIVERGENCE_SYN_UNSENT;
+	assert_line(&event, &owner,
+		    PREFIX("divergence_close") DIVERGENCE LISTENER
+		    "\"explained_as\":\"syn_unsent\",\"duration_seconds\":1.25}\n");
 	event.type = TRACK_CONNECTION;
-	assert_line(&event,
+	assert_line(&event, NULL,
 		    PREFIX("connection") "\"local_path\":[\"LISTEN\",\"SYN_RECEIVED\","
 					 "\"ESTABLISHED\"],\"remote_path\":[\"SYN_SENT\","
 					 "\"ESTABLISHED\",\"FIN_WAIT_1\"],"
@@ -76,18 +95,68 @@ static void test_lines(void **state)
 
 static void test_what_is_not_known(void **state)
 {
+	const struct divergence_evidence nothing = { 0 };
 	struct connection_report report = fake_report();
 	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
+	struct listener_owner owner = fake_owner();
+
+#define UNKNOWN                                                                                    \
+	PREFIX("divergence_open")                                                                  \
+	"\"id\":7,\"kind\":\"accept_queue_overflow\",\"class\":\"problem\","                       \
+	"\"severity\":\"critical\",\"reason\":null," WORDS                                         \
+	"\"since\":\"2025-12-31T23:59:58.873456789Z\","                                            \
+	"\"wire_state\":\"ESTABLISHED\",\"kernel_state\":\"NONE\","                                \
+	"\"evidence\":{\"segment\":null,\"change\":null,\"look\":null,\"drop_reason\":null,"       \
+	"\"repeats\":0},"
 
 	(void)state;
 	report.kernel_state = KS_NONE;
 	event.reason = NULL;
-	assert_line(&event, PREFIX("divergence_open") "\"kind\":\"accept_queue_overflow\","
-						      "\"class\":\"problem\",\"reason\":null,"
-						      "\"since\":\"2025-12-31T23:59:58."
-						      "873456789Z\",\"wire_state\":"
-						      "\"ESTABLISHED\",\"kernel_state\":"
-						      "\"NONE\"}\n");
+	event.evidence = &nothing;
+	assert_line(&event, NULL, UNKNOWN "\"listener\":null,\"owner\":null,\"explains\":null}\n");
+	owner.pid = 0; /* it listened before we came */
+	assert_line(&event, &owner,
+		    UNKNOWN "\"listener\":\"0.0.0.0:80\",\"owner\":null,\"explains\":null}\n");
+}
+
+/* A socket that is there: its variables, its owner, what waits in its backlog. */
+static void test_look_at_a_full_socket(void **state)
+{
+	struct divergence_evidence evidence = {
+		.segment = { .ts_ns = FAKE_MONO_NS, .seq = 9, .tcp_flags = TCPF_RST, .sent = true },
+		.look = { .ts_ns = FAKE_MONO_NS,
+			  .snapshot = { .state = KS_ESTABLISHED,
+					.bits = SNAP_OWNED | SNAP_DONE,
+					.backlog_bytes = 768,
+					.vars = { 1, 2, 3, 4 } } },
+	};
+	struct connection_report report = fake_report();
+	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
+	struct text out = { 0 };
+
+	(void)state;
+	event.evidence = &evidence;
+	events_render(&event, NULL, OFFSET_NS, &out);
+	evidence.look.snapshot.state = KS_TIME_WAIT;
+	evidence.look.snapshot.substate = KS_FIN_WAIT2;
+	evidence.look.snapshot.bits = 0;
+	evidence.look.snapshot.backlog_bytes = 0;
+	events_render(&event, NULL, OFFSET_NS, &out);
+	evidence.look.snapshot.state = 0; /* no socket: its variables are nobody's */
+	events_render(&event, NULL, OFFSET_NS, &out);
+	text_char(&out, '\0');
+	assert_non_null(strstr(
+		out.data, "\"sent\":true,\"flags\":\"RST\",\"seq\":9,\"ack\":null,\"len\":0}"));
+	assert_non_null(strstr(out.data,
+			       "\"state\":\"ESTABLISHED\",\"owned\":true,\"backlog_bytes\":768,"
+			       "\"bits\":[\"owned\",\"done\"],\"variables\":{\"rcv_nxt\":1,"
+			       "\"snd_una\":2,\"snd_nxt\":3,\"write_seq\":4}}"));
+	assert_non_null(strstr(out.data, "\"state\":\"TIME_WAIT\",\"substate\":\"FIN_WAIT2\","
+					 "\"owned\":false,\"backlog_bytes\":0,\"bits\":[],"
+					 "\"variables\":{\"rcv_nxt\":1,"));
+	assert_non_null(strstr(out.data, "\"state\":\"NONE\",\"owned\":false,"
+					 "\"backlog_bytes\":0,\"bits\":[]}"));
+	text_free(&out);
 }
 
 static struct events *new_events(const struct events_settings *settings)
@@ -134,23 +203,23 @@ static void test_file(void **state)
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/log", folder);
 	events = new_events(&settings);
-	events_take(events, &event, OFFSET_NS);
+	events_take(events, &event, NULL, OFFSET_NS);
 	event.type = TRACK_CONNECTION; /* not asked for */
-	events_take(events, &event, OFFSET_NS);
+	events_take(events, &event, NULL, OFFSET_NS);
 	events_flush(events);
 	assert_int_equal(events_stats(events)->written, 1);
 	assert_int_equal(events_stats(events)->dropped, 0);
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0640);
 	content = slurp(path);
-	assert_string_equal(content, PREFIX("divergence_open") DIVERGENCE "}\n");
+	assert_string_equal(content, PREFIX("divergence_open") DIVERGENCE NO_LISTENER);
 	free(content);
 	events_free(events);
 
 	/* Started again: appended, not begun anew. */
 	settings.connections = true;
 	events = new_events(&settings);
-	events_take(events, &event, OFFSET_NS);
+	events_take(events, &event, NULL, OFFSET_NS);
 	events_free(events);
 	content = slurp(path);
 	assert_int_equal(count_lines(content), 2);
@@ -186,24 +255,24 @@ static void test_rate_limit(void **state)
 
 	(void)state;
 	for (int i = 0; i < 25; i++)
-		events_take(events, &event, OFFSET_NS);
+		events_take(events, &event, NULL, OFFSET_NS);
 	events_flush(events);
 	assert_int_equal(events_stats(events)->written, 10);
 	assert_int_equal(events_stats(events)->dropped, 15);
 	/* half a second later half of them; time that goes back gives nothing */
 	event.ts_ns += 500000000;
 	for (int i = 0; i < 25; i++)
-		events_take(events, &event, OFFSET_NS);
+		events_take(events, &event, NULL, OFFSET_NS);
 	events_flush(events);
 	assert_int_equal(events_stats(events)->written, 15);
 	event.ts_ns -= 400000000;
-	events_take(events, &event, OFFSET_NS);
+	events_take(events, &event, NULL, OFFSET_NS);
 	events_flush(events);
 	assert_int_equal(events_stats(events)->written, 15);
 	/* a pause saves up one second's worth, not more */
 	event.ts_ns += 60000000000;
 	for (int i = 0; i < 25; i++)
-		events_take(events, &event, OFFSET_NS);
+		events_take(events, &event, NULL, OFFSET_NS);
 	events_flush(events);
 	assert_int_equal(events_stats(events)->written, 25);
 	assert_int_equal(events_stats(events)->dropped, 51);
@@ -231,7 +300,7 @@ static void test_slow_reader(void **state)
 	assert_true(reader >= 0);
 	events = new_events(&settings);
 	for (int i = 0; i < 20000; i++) {
-		events_take(events, &event, OFFSET_NS);
+		events_take(events, &event, NULL, OFFSET_NS);
 		events_flush(events);
 	}
 	assert_true(events_stats(events)->dropped > 0);
@@ -253,7 +322,7 @@ static void test_slow_reader(void **state)
 	assert_int_equal(last, '\n');
 
 	/* The reader goes: what waits is lost and said so. */
-	events_take(events, &event, OFFSET_NS);
+	events_take(events, &event, NULL, OFFSET_NS);
 	close(reader);
 	signal(SIGPIPE, SIG_IGN);
 	events_flush(events);
@@ -263,77 +332,16 @@ static void test_slow_reader(void **state)
 	unlink(fifo);
 }
 
-static void test_open_list(void **state)
-{
-	struct connection_report report = fake_report();
-	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
-	struct events_settings settings = { 0 };
-	struct events *events = new_events(&settings);
-	struct open_divergence rows[4];
-	size_t filled;
-
-	(void)state;
-	assert_int_equal(events_list_open(events, rows, 4, &filled), 0);
-	assert_int_equal(filled, 0);
-	for (uint16_t port = 1; port <= 3; port++) {
-		report.key.remote_port = port;
-		events_take(events, &event, OFFSET_NS);
-	}
-	event.kind = DIVERGENCE_SILENT_CLOSE; /* another kind, the same connection */
-	event.reason = NULL;
-	events_take(events, &event, OFFSET_NS);
-	assert_int_equal(events_list_open(events, rows, 3, &filled), 4);
-	assert_int_equal(filled, 3);
-
-	event.type = TRACK_DIVERGENCE_CLOSE;
-	event.kind = DIVERGENCE_ACCEPT_QUEUE_OVERFLOW;
-	report.key.remote_port = 1;
-	events_take(events, &event, OFFSET_NS);
-	report.key.remote_port = 3;
-	events_take(events, &event, OFFSET_NS);
-	assert_int_equal(events_list_open(events, rows, 4, &filled), 2);
-	assert_int_equal(filled, 2);
-	for (size_t i = 0; i < filled; i++) {
-		bool silent = rows[i].kind == DIVERGENCE_SILENT_CLOSE;
-
-		assert_int_equal(rows[i].connection.key.remote_port, silent ? 3 : 2);
-		assert_string_equal(rows[i].reason, silent ? "" : "accept_queue_full");
-	}
-	events_free(events);
-}
-
-static void test_open_list_is_bounded(void **state)
-{
-	struct connection_report report = fake_report();
-	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
-	struct events_settings settings = { 0 };
-	struct events *events = new_events(&settings);
-	struct open_divergence row;
-	size_t filled;
-
-	(void)state;
-	for (uint32_t i = 0; i < 2 * EVENTS_OPEN_MAX; i++) {
-		report.key.netns = i;
-		events_take(events, &event, OFFSET_NS);
-	}
-	assert_int_equal(events_list_open(events, &row, 1, &filled), 2 * EVENTS_OPEN_MAX);
-	event.type = TRACK_DIVERGENCE_CLOSE;
-	for (uint32_t i = 0; i < 2 * EVENTS_OPEN_MAX; i++) {
-		report.key.netns = i;
-		events_take(events, &event, OFFSET_NS);
-	}
-	assert_int_equal(events_list_open(events, &row, 1, &filled), 0);
-	assert_int_equal(filled, 0);
-	events_free(events);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_what_is_not_known),
-		cmocka_unit_test(test_file),	   cmocka_unit_test(test_bad_file),
-		cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_slow_reader),
-		cmocka_unit_test(test_open_list),  cmocka_unit_test(test_open_list_is_bounded),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_what_is_not_known),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_bad_file),
+		cmocka_unit_test(test_rate_limit),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_look_at_a_full_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,8 @@ static void test_paths_and_methods(void **state)
 	struct fixture *fixture = *state;
 
 	assert_reply(get(fixture, "/", "Host: a\r\n"), 200, "href=\"/metrics\"");
+	assert_reply(get(fixture, "/", "Host: a\r\n"), 200,
+		     "<p>Divergences open now: 1 critical, 0 warning, 2 info.</p>");
 	assert_reply(get(fixture, "/nothing", "Host: a\r\n"), 404, NULL);
 	assert_reply(get(fixture, "/metrics/", "Host: a\r\n"), 404, NULL);
 	assert_reply(get(fixture, "/api/v1/", "Host: a\r\n"), 404, NULL);
@@ -143,13 +145,48 @@ static void test_explain(void **state)
 	assert_reply(get(fixture, EXPLAIN "&format=xml", headers), 400, "json, table or color");
 }
 
+static void test_divergences(void **state)
+{
+	static const struct {
+		const char *query, *part;
+	} good[] = {
+		{ "", "\"last\":5,\"left_off\":0,\"divergences\":[{\"id\":7," },
+		{ "?state=closed&since=3", "[{\"id\":9," },
+		{ "?state=all&kind=fin_queued", "[{\"id\":8," },
+		{ "?state=all&class=expected", "[{\"id\":8," },
+		{ "?format=table", "forgotten; since=5\n" },
+		{ "?format=color&details=0", "\033[1;31m7 " },
+		{ "?format=lines", "{\"event\":\"last\",\"schema\":1,\"last\":5}\n" },
+	};
+	struct fixture *fixture = *state;
+	char path[128];
+	struct reply reply;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(path, sizeof(path), "/api/v1/divergences%s", good[i].query);
+		assert_reply(request(connect_unix(fixture->socket_path), "GET", path,
+				     "Host: x\r\n"),
+			     200, good[i].part);
+	}
+	reply = request(connect_unix(fixture->socket_path), "GET",
+			"/api/v1/divergences?format=lines", "Host: x\r\n");
+	assert_true(has_header(&reply, "Content-Type: application/x-ndjson"));
+	assert_true(has_header(&reply, "Cache-Control: no-store"));
+	free(reply.data);
+	assert_reply(request(connect_unix(fixture->socket_path), "GET",
+			     "/api/v1/divergences?state=shut", "Host: x\r\n"),
+		     400, "{\"error\":\"state: open, closed or all\"}");
+	assert_reply(get(fixture, "/api/v1/divergences?format=table", "Host: evil.example\r\n"),
+		     403, "error");
+}
+
 static void test_api_is_for_this_host(void **state)
 {
 	static const char *const paths[] = { "/api/v1/status", "/api/v1/connections",
 					     "/api/v1/listeners", "/api/v1/divergences", EXPLAIN };
 	static const char *const parts[] = { "\"flow_table\"", "\"connections\":[{",
 					     "\"listener\":\"10.0.0.1:80\"",
-					     "\"kind\":\"syn_dropped\"",
+					     "\"kind\":\"accept_queue_overflow\"",
 					     "\"local\":\"10.0.0.1:80\"" };
 	struct fixture *fixture = *state;
 	char headers[128];
@@ -257,6 +294,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_paths_and_methods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ipv6, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_divergences, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_api_is_for_this_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pages_of_connections, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_clients_do_not_lock_out, setup, teardown),

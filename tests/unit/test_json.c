@@ -100,28 +100,6 @@ static void test_connections(void **state)
 			  "\"connections\":[],\"next_cursor\":null}\n");
 }
 
-static void test_divergences(void **state)
-{
-	struct open_divergence row = {
-		.kind = DIVERGENCE_SYN_DROPPED,
-		.since_ns = FAKE_MONO_NS - 1500000000,
-		.reason = "syn_queue_full",
-		.connection = fake_report(),
-	};
-	struct text out = { 0 };
-
-	(void)state;
-	api_divergences(&instant, &row, 1, 3, &out);
-	assert_text(&out, "{\"schema\":1,\"time\":\"2026-01-01T00:00:00.123456789Z\",\"total\":3,"
-			  "\"divergences\":[{\"kind\":\"syn_dropped\",\"class\":\"problem\","
-			  "\"reason\":\"syn_queue_full\","
-			  "\"text\":\"a SYN reached a listener and got no answer\","
-			  "\"local\":\"10.0.0.1:80\",\"remote\":\"[fd00::9]:4711\","
-			  "\"netns\":4026531840,\"role\":\"server\","
-			  "\"since\":\"2025-12-31T23:59:58.623456789Z\",\"duration_seconds\":1.5,"
-			  "\"wire_state\":\"ESTABLISHED\",\"kernel_state\":\"NEW_SYN_RECV\"}]}\n");
-}
-
 static struct export_view *new_view(size_t listeners_max)
 {
 	struct export_view *view = view_new(listeners_max);
@@ -160,6 +138,7 @@ static void test_status(void **state)
 		"\"uptime_seconds\":4,",
 		"\"wire\":{\"LISTEN\":0,\"SYN_SENT\":0,\"SYN_RECEIVED\":0,\"ESTABLISHED\":12,",
 		"\"syn_dropped\":{\"class\":\"problem\",\"total\":9,\"open\":1}",
+		"\"divergences_open\":{\"critical\":1,\"warning\":0,\"info\":0}",
 		"\"segment\":{\"attempted\":10,\"decoded\":7,\"rejected\":1,\"lost\":2,",
 		"{\"interface\":\"eth\\\"0\\\\\",\"hook\":\"ingress\",\"mode\":\"xdp_native\"}",
 		"{\"program\":\"witness_state\",\"interface\":null,\"attached\":true}",
@@ -184,8 +163,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nesting),	    cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_connections), cmocka_unit_test(test_divergences),
-		cmocka_unit_test(test_listeners),   cmocka_unit_test(test_status),
+		cmocka_unit_test(test_connections), cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
