@@ -71,7 +71,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz
 FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
 FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
 
-.PHONY: help deps deps-build all run test test-unit test-programs sanitized-programs \
+.PHONY: help deps deps-build all run test test-unit test-vm test-programs sanitized-programs \
 	lint format asan fuzz fuzzers bench soak clean install uninstall FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -87,6 +87,7 @@ all: $(O)/tcpwitness ## build .output/tcpwitness
 
 deps: ## install the Debian packages that build, run and test need (only what is missing)
 	.ci/deps $(PACKAGES_BUILD) $(PACKAGES_TEST)
+	tests/vm/images
 
 deps-build:
 	.ci/deps $(PACKAGES_BUILD)
@@ -191,6 +192,10 @@ test: deps ## build and run every test (root; T=net or T=test_seq: only those)
 test-unit: ## the tests that need no root
 	+$(MAKE) --no-print-directory -j$(JOBS) test-programs
 	O=$(O) tests/run unit/
+
+test-vm: deps ## every network test that can, on the kernels 6.1 and 6.12 in virtual machines
+	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
+	VM=$(or $(T),all) O=$(O) tests/run vm/
 
 asan: ## unit tests and fuzz corpus under the address and undefined-behaviour sanitizers
 	+$(MAKE) --no-print-directory -j$(JOBS) $(SANITIZED) sanitized-programs
