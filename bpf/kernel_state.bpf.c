@@ -442,18 +442,26 @@ static __always_inline bool drop_is_local(const struct tuple *tuple)
 	return bpf_map_lookup_elem(&local_prefixes, &key) != NULL;
 }
 
+/*
+ * In whose namespace an skb is. One that was received (skb_iif) may still carry its sender's
+ * socket, of another namespace: a veth keeps it (linux net/core/skbuff.c:skb_scrub_packet) until
+ * ip_rcv() lets it go. So its device says it, but where tcp_v4_rcv() took that away.
+ */
 static __always_inline bool drop_is_ours(const struct sk_buff *skb, const struct sock *rx_sk)
 {
-	const struct sock *sk = rx_sk ?: BPF_CORE_READ(skb, sk);
+	const struct net_device *dev = BPF_CORE_READ(skb, dev);
+	const struct sock *sk = rx_sk;
 
+	if (!sk && (!dev || !BPF_CORE_READ(skb, skb_iif)))
+		sk = BPF_CORE_READ(skb, sk);
 	if (sk)
 		return net_is_ours_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
-	return net_is_ours_untrusted(BPF_CORE_READ(skb, dev, nd_net.net));
+	return net_is_ours_untrusted(BPF_CORE_READ(dev, nd_net.net));
 }
 
 /*
- * An skb of ours that leaves has a socket and was never received (skb_iif). A segment without any
- * socket counts if its local address is ours; the rest is somebody's transit.
+ * An skb of ours that leaves has a socket and was never received. One that arrived counts if a
+ * socket took it in or its local address is ours; the rest is somebody's transit.
  */
 static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 				    const struct sock *rx_sk)
@@ -464,7 +472,7 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	struct parsed_segment segment = {};
 	struct total_counters *total;
 	struct tuple tuple = {};
-	bool has_socket, sent;
+	bool sent;
 	__u32 ifindex;
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
@@ -472,10 +480,9 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	if (drop_is_noise(reason, rx_state) || !drop_is_ours(skb, rx_sk) ||
 	    !skb_segment(skb, &segment))
 		return;
-	has_socket = BPF_CORE_READ(skb, sk);
-	sent = has_socket && !BPF_CORE_READ(skb, skb_iif);
+	sent = BPF_CORE_READ(skb, sk) && !BPF_CORE_READ(skb, skb_iif);
 	tuple_from(&segment, sent, &tuple);
-	if (!has_socket && !rx_sk && !drop_is_local(&tuple))
+	if (!sent && !rx_sk && !drop_is_local(&tuple))
 		return;
 	total = emit_totals();
 	asm volatile("" : "+r"(slot)); /* keep the mask: the verifier has lost the range */
