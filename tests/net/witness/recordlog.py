@@ -28,7 +28,7 @@ KERNEL_STATES = ("-", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_W
 LETTERS = (("F", 0x01), ("S", 0x02), ("R", 0x04), ("A", 0x10))
 
 # what stands in the log: who, and what as one line; `full` tells a listener's queues as well
-Record = namedtuple("Record", "ns netns local_port remote remote_port text full")
+Record = namedtuple("Record", "ns local local_port remote remote_port text full")
 
 
 def _flags(bits, payload):
@@ -131,7 +131,7 @@ class RecordLog:
         self._rest = self._rest[at:]
 
     def _take(self, data):
-        kind, _, flags, netns, ns = RECORD.unpack_from(data)
+        kind, _, flags, _, ns = RECORD.unpack_from(data)
         if kind not in TYPES:
             return  # the daemon's own: looks, sweeps, ticks
         fields, text_of = TYPES[kind]
@@ -140,6 +140,7 @@ class RecordLog:
         size, family = (16, socket.AF_INET6) if flags & IPV6 else (4, socket.AF_INET)
         if len(data) != RECORD.size + fields.size + 2 * size:
             raise Failure(f"a record of type {kind} has {len(data)} bytes")
-        self._records.append(Record(ns, netns, local_port, socket.inet_ntop(family, data[-size:]),
-                                    remote_port, text, full))
+        local, remote = (socket.inet_ntop(family, part)
+                         for part in (data[-2 * size:-size], data[-size:]))
+        self._records.append(Record(ns, local, local_port, remote, remote_port, text, full))
 

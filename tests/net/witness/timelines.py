@@ -28,7 +28,7 @@ from .daemon import Daemon
 from .lab import IPV4, IPV6, Lab
 from .raw import RawPeer
 from .recordlog import RecordLog
-from .runner import Failure, case, main, wait_until
+from .runner import Failure, case, check, main, wait_until
 from .sockets import accept, client_of, listener
 
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
@@ -51,8 +51,8 @@ class Slow(Failure):
 class World:
     """A lab, watched at a, and the log of what is recorded there."""
 
-    def __init__(self, lab, log):
-        self.lab, self.log = lab, log
+    def __init__(self, lab, daemon, log):
+        self.lab, self.daemon, self.log = lab, daemon, log
         self.space = lab.a
         self._filter = threading.Lock()
         self._hosts, self._ports = itertools.count(10), itertools.count(7500)
@@ -69,6 +69,17 @@ class World:
 
     def address(self, family):
         return self.lab.ip(self.lab.a, family)
+
+    def check_all_local(self):
+        """Nothing is recorded of the other host, though it is the same kernel's."""
+        ours = {self.address(family) for family in FAMILIES.values()}
+        foreign = [record for record in self.log.records()
+                   if record.remote_port and record.local not in ours]
+        check(not foreign, f"records of elsewhere: {foreign[:3]}")
+
+    def missed(self):
+        """Events by program that came while it ran on the same CPU: the kernel leaves them out."""
+        return self.daemon.metrics().by("program_misses_total", "program")
 
     def port(self):
         return next(self._ports)
@@ -169,7 +180,8 @@ class Talk:
     def _difference(self):
         have = self.lines()
         same = len(os.path.commonprefix([have, self.told]))
-        return f"after {same} records as told came {have[same:]}, expected {self.told[same:]}"
+        return (f"after {same} records as told came {have[same:]}, expected {self.told[same:]}; "
+                f"passed by: {self.world.missed()}")
 
 
 def timeline(**sysctls):
@@ -236,10 +248,10 @@ def _watched(mode, rto_min, sysctls):
                       lab.ip(lab.a, IPV4), "rto_min", rto_min)
             lab.a.run("ip", "-6", "route", "add", "fd09::/64", "dev", device, "metric", "10",
                       "rto_min", rto_min)
-        with Daemon(lab.a, f"--record={path}", device="v0", mode=mode):
+        with Daemon(lab.a, f"--record={path}", device="v0", mode=mode) as daemon:
             log = RecordLog(path)
             try:
-                yield World(lab, log)
+                yield World(lab, daemon, log)
             finally:
                 log.close()
 
@@ -258,5 +270,6 @@ def play(rto_min="10s", **sysctls):
             if rows:
                 with _watched(mode, rto_min, sysctls) as world:
                     verdicts.update(_play_all(world, rows))
+                    world.check_all_local()
         yield verdicts
     return main(played)
