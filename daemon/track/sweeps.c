@@ -45,8 +45,7 @@ static bool is_there(struct tracker *tracker, const struct observation *seen)
 	if (socket->ifindex || !look(tracker, &seen->key, &now))
 		return true;
 	/* An MPTCP minisocket's cookie is not to be had by a look. */
-	return !kview_is_gone(now.state) &&
-	       (!now.cookie || now.cookie == socket->snapshot.cookie);
+	return !kview_is_gone(now.state) && (!now.cookie || now.cookie == socket->snapshot.cookie);
 }
 
 static void adopt_socket(struct tracker *tracker, const struct observation *seen)

@@ -14,11 +14,6 @@
 #include "track/history.h"
 #include "unit/fake_view.h"
 
-#define S TCPF_SYN
-#define A TCPF_ACK
-#define F TCPF_FIN
-#define R TCPF_RST
-
 #define WALL_OFFSET_NS (1767225600ull * NS_PER_SEC) /* 2026-01-01 */
 
 static struct history *history;
@@ -142,36 +137,6 @@ static void assert_story(const struct bench *bench, const char *name)
 	assert_string_equal(out.data, expected);
 	free(expected);
 	text_free(&out);
-}
-
-static const struct rec_snapshot idle_listener = {
-	.cookie = 5,
-	.state = KS_LISTEN,
-	.bits = SNAP_LOOKED | SNAP_QUEUES,
-	.queues = { .accept_limit = 16 },
-};
-
-/* ---- A ---- */
-
-static void open_server(struct bench *bench)
-{
-	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
-	SENT(.flags = S | A, .seq = 500, .ack = 101,
-	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
-	RECEIVED(.flags = A, .seq = 101, .ack = 501,
-		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
-	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
-	       .snd_nxt = 501);
-}
-
-static void open_client(struct bench *bench)
-{
-	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
-	RECEIVED(.flags = S | A, .seq = 100, .ack = 501,
-		 .kernel = full(KS_SYN_SENT, 999, 500, 501));
-	CHANGE(.from = KS_SYN_SENT, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
-	       .snd_nxt = 501);
-	SENT(.flags = A, .seq = 501, .ack = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
 }
 
 /* ---- B and C: the local end closes first, or the remote one ---- */

@@ -2,38 +2,6 @@
 /* The tracker on made-up records: whole lives, each divergence, each reason of "unobservable". */
 #include "track_records.h"
 
-#define S TCPF_SYN
-#define A TCPF_ACK
-#define F TCPF_FIN
-#define R TCPF_RST
-
-static const struct rec_snapshot idle_listener = { .cookie = 5,
-						   .state = KS_LISTEN,
-						   .bits = SNAP_LOOKED | SNAP_QUEUES,
-						   .queues = { .accept_limit = 16 } };
-
-static void open_server(struct bench *bench)
-{
-	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
-	SENT(.flags = S | A, .seq = 500, .ack = 101,
-	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
-	RECEIVED(.flags = A, .seq = 101, .ack = 501,
-		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
-	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
-	       .snd_nxt = 501);
-}
-
-static void open_client(struct bench *bench)
-{
-	CHANGE(.from = KS_CLOSE, .to = KS_SYN_SENT, .bits = STATE_NO_TUPLE);
-	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
-	RECEIVED(.flags = S | A, .seq = 100, .ack = 501,
-		 .kernel = full(KS_SYN_SENT, 999, 500, 501));
-	CHANGE(.from = KS_SYN_SENT, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
-	       .snd_nxt = 501);
-	SENT(.flags = A, .seq = 501, .ack = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
-}
-
 static void assert_path(const uint8_t *path, uint8_t steps, const uint8_t *expected, size_t count)
 {
 	assert_int_equal(steps, count);
@@ -100,6 +68,7 @@ static void client_life_through_time_wait(void **state)
 	const struct tracker_stats *stats = tracker_stats(bench->tracker);
 	const struct connection_report *report;
 
+	CHANGE(.from = KS_CLOSE, .to = KS_SYN_SENT, .bits = STATE_NO_TUPLE);
 	open_client(bench);
 	assert_int_equal(stats->opened[ROLE_CLIENT], 1);
 	CHANGE(.from = KS_ESTABLISHED, .to = KS_FIN_WAIT1, .rcv_nxt = 101, .snd_una = 501,
@@ -532,87 +501,6 @@ static void adopted_in_mid_life(void **state)
 	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
 }
 
-static void loss(struct bench *bench)
-{
-	struct rec_loss rec = { .hdr = bench_header(bench, REC_LOSS, false), .lost = 3 };
-
-	bench_feed(bench, &rec, sizeof(rec));
-}
-
-static void sweep(struct bench *bench, enum sweep_phase phase)
-{
-	struct rec_sweep rec = { .hdr = bench_header(bench, REC_SWEEP, false), .phase = phase };
-
-	bench->now_ns += 1000;
-	rec.hdr.ts_ns = bench->now_ns;
-	bench_feed(bench, &rec, sizeof(rec));
-}
-
-static void swept_socket(struct bench *bench, struct rec_snapshot snapshot)
-{
-	struct rec_socket rec = { .hdr = bench_header(bench, REC_SOCKET, false),
-				  .snapshot = snapshot,
-				  .local_port = bench->local_port,
-				  .remote_port = bench->remote_port };
-
-	bench->now_ns += 1000;
-	rec.hdr.ts_ns = bench->now_ns;
-	rec.local_address[10] = rec.local_address[11] = 0xff;
-	rec.remote_address[10] = rec.remote_address[11] = 0xff;
-	memcpy(&rec.local_address[12], (uint8_t[]){ 10, 0, 0, 1 }, 4);
-	memcpy(&rec.remote_address[12], (uint8_t[]){ 10, 0, 0, 2 }, 4);
-	bench_feed(bench, &rec, sizeof(rec));
-}
-
-/* Records were lost: no verdict until the sweep, which the reference then starts from. */
-static void loss_is_never_a_divergence(void **state)
-{
-	struct bench *bench = *state;
-	const struct tracker_stats *stats = tracker_stats(bench->tracker);
-
-	open_server(bench);
-	loss(bench);
-	/* The FIN and its answer were among what was lost; then the kernel gives up. */
-	CHANGE(.from = KS_CLOSE_WAIT, .to = KS_CLOSE, .error = ETIMEDOUT, .rcv_nxt = 102,
-	       .snd_una = 501, .snd_nxt = 601);
-	bench->kernel = idle_listener;
-	bench_wait(bench, 2 * NS_PER_SEC);
-	assert_int_equal(bench->nr_events, 0);
-	sweep(bench, SWEEP_BEGIN);
-	sweep(bench, SWEEP_END);
-	assert_int_equal(bench->nr_events, 1);
-	assert_int_equal(bench->reports[0].why, UNOBSERVABLE_LOSS);
-	assert_int_equal(stats->divergences[DIVERGENCE_SILENT_CLOSE], 0);
-	assert_int_equal(stats->entries, 0);
-}
-
-static void sweep_puts_both_views_right(void **state)
-{
-	struct bench *bench = *state;
-	const struct tracker_stats *stats = tracker_stats(bench->tracker);
-
-	open_server(bench);
-	loss(bench);
-	sweep(bench, SWEEP_BEGIN);
-	swept_socket(bench, full(KS_CLOSE_WAIT, 102, 501, 501));
-	sweep(bench, SWEEP_END);
-	assert_int_equal(stats->connections[VIEW_WIRE][FSM_CLOSE_WAIT], 1);
-	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_CLOSE_WAIT], 1);
-	assert_int_equal(bench->nr_events, 0);
-}
-
-static void seeds_are_shown(void **state)
-{
-	struct bench *bench = *state;
-	const struct tracker_stats *stats = tracker_stats(bench->tracker);
-
-	sweep(bench, SWEEP_BEGIN);
-	swept_socket(bench, full(KS_ESTABLISHED, 1, 1, 1));
-	sweep(bench, SWEEP_END);
-	assert_int_equal(stats->connections[VIEW_KERNEL][FSM_ESTABLISHED], 1);
-	assert_int_equal(stats->entries, 1);
-}
-
 static void syn_over_time_wait_is_a_new_life(void **state)
 {
 	struct bench *bench = *state;
@@ -733,9 +621,6 @@ int main(void)
 		TEST(missed_state_changes_are_made_up_for),
 		TEST(untapped),
 		TEST(adopted_in_mid_life),
-		TEST(loss_is_never_a_divergence),
-		TEST(sweep_puts_both_views_right),
-		TEST(seeds_are_shown),
 		TEST(syn_over_time_wait_is_a_new_life),
 		TEST(copy_on_a_second_interface_is_counted_once),
 		TEST(stray_segments_begin_nothing),

@@ -32,6 +32,7 @@ struct bench {
 	struct track_event events[EVENTS_KEPT];
 	struct connection_report reports[EVENTS_KEPT];
 	size_t nr_events;
+	bool quiet; /* no events are kept */
 };
 
 static int bench_look(void *context, const struct conn_key *key, struct rec_socket *ret)
@@ -51,6 +52,8 @@ static void bench_event(void *context, const struct track_event *event)
 {
 	struct bench *bench = context;
 
+	if (bench->quiet)
+		return;
 	assert_true(bench->nr_events < EVENTS_KEPT);
 	bench->reports[bench->nr_events] = *event->connection;
 	bench->events[bench->nr_events] = *event;
@@ -245,5 +248,70 @@ static inline struct rec_snapshot nothing(void)
 #define RECEIVED(...) bench_segment(bench, (struct segment_spec){ .sent = false, __VA_ARGS__ })
 #define SENT(...) bench_segment(bench, (struct segment_spec){ .sent = true, __VA_ARGS__ })
 #define CHANGE(...) bench_change(bench, (struct change_spec){ __VA_ARGS__ })
+
+#define S TCPF_SYN
+#define A TCPF_ACK
+#define F TCPF_FIN
+#define R TCPF_RST
+
+static const struct rec_snapshot idle_listener = {
+	.cookie = 5,
+	.state = KS_LISTEN,
+	.bits = SNAP_LOOKED | SNAP_QUEUES,
+	.queues = { .accept_limit = 16 },
+};
+
+static inline void open_server(struct bench *bench)
+{
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	CHANGE(.from = KS_SYN_RECV, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+}
+
+static inline void open_client(struct bench *bench)
+{
+	SENT(.flags = S, .seq = 500, .kernel = full(KS_SYN_SENT, 0, 0, 0));
+	RECEIVED(.flags = S | A, .seq = 100, .ack = 501,
+		 .kernel = full(KS_SYN_SENT, 999, 500, 501));
+	CHANGE(.from = KS_SYN_SENT, .to = KS_ESTABLISHED, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	SENT(.flags = A, .seq = 501, .ack = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+}
+
+static inline void loss(struct bench *bench)
+{
+	struct rec_loss rec = { .hdr = bench_header(bench, REC_LOSS, false), .lost = 3 };
+
+	bench_feed(bench, &rec, sizeof(rec));
+}
+
+static inline void sweep(struct bench *bench, enum sweep_phase phase)
+{
+	struct rec_sweep rec = { .hdr = bench_header(bench, REC_SWEEP, false), .phase = phase };
+
+	bench->now_ns += 1000;
+	rec.hdr.ts_ns = bench->now_ns;
+	bench_feed(bench, &rec, sizeof(rec));
+}
+
+static inline void swept_socket(struct bench *bench, struct rec_snapshot snapshot)
+{
+	struct rec_socket rec = { .hdr = bench_header(bench, REC_SOCKET, false),
+				  .snapshot = snapshot,
+				  .local_port = bench->local_port,
+				  .remote_port = bench->remote_port };
+
+	bench->now_ns += 1000;
+	rec.hdr.ts_ns = bench->now_ns;
+	rec.local_address[10] = rec.local_address[11] = 0xff;
+	rec.remote_address[10] = rec.remote_address[11] = 0xff;
+	memcpy(&rec.local_address[12], (uint8_t[]){ 10, 0, 0, 1 }, 4);
+	memcpy(&rec.remote_address[12], (uint8_t[]){ 10, 0, 0, 2 }, 4);
+	bench_feed(bench, &rec, sizeof(rec));
+}
 
 #endif
