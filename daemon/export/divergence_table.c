@@ -251,7 +251,7 @@ static void put_details(struct text *out, const struct divergence_row *row)
 	put_timed(out, "change", evidence_change_text(evidence, text), evidence->change.ts_ns,
 		  row->since_ns);
 	if (evidence->look.ts_ns)
-		put_timed(out, "look", evidence_look_text(&evidence->look.snapshot, text),
+		put_timed(out, "socket", evidence_look_text(&evidence->look.snapshot, text),
 			  evidence->look.ts_ns, row->since_ns);
 	put_detail(out, "dropped", evidence->drop_reason ? evidence->drop_reason : "");
 	snprintf(text, sizeof(text), "%u times", evidence->repeats);

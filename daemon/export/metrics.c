@@ -16,23 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "export/collectors.h"
 #include "util.h"
-
-static void sample1(struct exposition *e, const char *a, uint64_t value)
-{
-	expose_sample(e, (const char *const[]){ a }, value);
-}
-
-static void sample2(struct exposition *e, const char *a, const char *b, uint64_t value)
-{
-	expose_sample(e, (const char *const[]){ a, b }, value);
-}
-
-static void sample3(struct exposition *e, const char *a, const char *b, const char *c,
-		    uint64_t value)
-{
-	expose_sample(e, (const char *const[]){ a, b, c }, value);
-}
 
 /* A family without labels: the row's field. */
 static void scalar(struct exposition *e)
@@ -63,12 +48,6 @@ static const char *const retransmit_labels[] = {
 static const char *const reject_labels[] = {
 #define X(name, label) label,
 	REJECT_REASONS(X)
-#undef X
-};
-
-static const char *const listener_drop_labels[] = {
-#define X(name, label) label,
-	LISTENER_DROPS(X)
 #undef X
 };
 
@@ -223,110 +202,6 @@ static void anomalies(struct exposition *e)
 		sample1(e, fsm_anomaly_label(anomaly), e->values[anomaly]);
 }
 
-/* ---- the comparison ---- */
-
-static void divergences(struct exposition *e)
-{
-	for (int kind = 0; kind < DIVERGENCE_NR; kind++)
-		sample2(e, divergence_label(kind), divergence_class_label(divergence_class(kind)),
-			e->values[kind]);
-}
-
-static void unobservable(struct exposition *e)
-{
-	for (int reason = 0; reason < UNOBSERVABLE_NR; reason++)
-		sample1(e, unobservable_label(reason), e->values[reason]);
-}
-
-static void sweep_corrections(struct exposition *e)
-{
-	for (int correction = 0; correction < CORRECTION_NR; correction++)
-		sample1(e, sweep_correction_label(correction), e->values[correction]);
-}
-
-/* ---- listeners: the busiest by name, the rest added up under "other" ---- */
-
-#define OTHER_LISTENERS "other"
-
-static void by_listener(struct exposition *e, uint64_t (*value)(const struct listener_row *row))
-{
-	for (size_t i = 0; i < e->view->nr_listeners; i++)
-		sample2(e, e->view->names[i].listener, e->view->names[i].netns,
-			value(&e->view->listeners[i]));
-	sample2(e, OTHER_LISTENERS, "", value(&e->view->other));
-}
-
-static uint64_t syn_length(const struct listener_row *row)
-{
-	return row->syn_length;
-}
-
-static uint64_t accept_length(const struct listener_row *row)
-{
-	return row->accept_length;
-}
-
-static uint64_t accept_limit(const struct listener_row *row)
-{
-	return row->accept_limit;
-}
-
-static uint64_t members(const struct listener_row *row)
-{
-	return row->members;
-}
-
-static uint64_t syns(const struct listener_row *row)
-{
-	return row->counters.syns;
-}
-
-static void listener_syn_length(struct exposition *e)
-{
-	by_listener(e, syn_length);
-}
-
-static void listener_accept_length(struct exposition *e)
-{
-	by_listener(e, accept_length);
-}
-
-static void listener_accept_limit(struct exposition *e)
-{
-	by_listener(e, accept_limit);
-}
-
-static void listener_sockets(struct exposition *e)
-{
-	by_listener(e, members);
-}
-
-static void listener_syns(struct exposition *e)
-{
-	by_listener(e, syns);
-}
-
-static void drops_of(struct exposition *e, const char *listener, const char *netns,
-		     const struct listener_row *row)
-{
-	for (int reason = 0; reason < LISTENER_DROP_NR; reason++)
-		sample3(e, listener, netns, listener_drop_labels[reason],
-			row->counters.drops[reason]);
-}
-
-static void listener_drops(struct exposition *e)
-{
-	for (size_t i = 0; i < e->view->nr_listeners; i++)
-		drops_of(e, e->view->names[i].listener, e->view->names[i].netns,
-			 &e->view->listeners[i]);
-	drops_of(e, OTHER_LISTENERS, "", &e->view->other);
-}
-
-static void listeners_total(struct exposition *e)
-{
-	expose_sample(e, NULL, e->view->total_listeners);
-}
-
 /* ---- the daemon's own truth ---- */
 
 static void by_ring(struct exposition *e)
@@ -464,10 +339,26 @@ static const struct metric metrics[] = {
 	  "Recorded segments of no known connection: late ones, or to closed ports." },
 	{ "tcpwitness_anomalies_total", METRIC_COUNTER, UNIT_NONE, "anomaly", anomalies,
 	  AT(tracker.anomalies), "Segments that RFC 9293 does not expect in the state they met." },
-	{ "tcpwitness_divergences_total", METRIC_COUNTER, UNIT_NONE, "kind,class", divergences,
-	  AT(tracker.divergences), "Confirmed disagreements between the wire and the kernel." },
-	{ "tcpwitness_divergences_open", METRIC_GAUGE, UNIT_NONE, "kind,class", divergences,
+	{ "tcpwitness_divergences_total", METRIC_COUNTER, UNIT_NONE, "kind,class",
+	  collect_divergences, AT(tracker.divergences),
+	  "Confirmed disagreements between the wire and the kernel." },
+	{ "tcpwitness_divergences_open", METRIC_GAUGE, UNIT_NONE, "kind,class", collect_divergences,
 	  AT(tracker.divergences_open), "Disagreements that last now." },
+	{ "tcpwitness_divergence_duration_seconds", METRIC_HISTOGRAM, UNIT_SECONDS, "kind,class",
+	  collect_divergence_durations, 0,
+	  "How long disagreements lasted that are over, from when the views parted." },
+	{ "tcpwitness_divergences_untold_total", METRIC_COUNTER, UNIT_NONE, "kind,class",
+	  collect_divergences, AT(tracker.moments_untold),
+	  "Momentary ones that were counted but, in a flood of them, told nowhere else." },
+	{ "tcpwitness_transients_total", METRIC_COUNTER, UNIT_NONE, "cause", collect_transients,
+	  AT(tracker.transients),
+	  "Disagreements that resolved by themselves before they were called divergences." },
+	{ "tcpwitness_connections_stuck", METRIC_GAUGE, UNIT_NONE, "condition", collect_conditions,
+	  AT(tracker.conditions),
+	  "Connections in a state that both views agree on and that should not last." },
+	{ "tcpwitness_sockets_closed_total", METRIC_COUNTER, UNIT_NONE, "cause",
+	  collect_close_causes, AT(tracker.close_causes),
+	  "Sockets that went to CLOSE, by the cause their last state and error tell." },
 	{ "tcpwitness_comparisons_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(tracker.comparisons), "Comparisons of the two views of a connection." },
 	{ "tcpwitness_comparisons_agreed_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
@@ -476,27 +367,28 @@ static const struct metric metrics[] = {
 	  AT(tracker.compared_in_two),
 	  "Ended connections that were compared in two states or more." },
 	{ "tcpwitness_unobservable_connections_total", METRIC_COUNTER, UNIT_NONE, "reason",
-	  unobservable, AT(tracker.unobservable),
+	  collect_unobservable, AT(tracker.unobservable),
 	  "Connections that could not be judged, and why." },
 	{ "tcpwitness_looks_total", METRIC_COUNTER, UNIT_NONE, "", scalar, AT(tracker.looks),
 	  "Fresh looks at one socket, taken to confirm a disagreement." },
 	{ "tcpwitness_sweep_corrections_total", METRIC_COUNTER, UNIT_NONE, "correction",
-	  sweep_corrections, AT(tracker.sweep_corrections),
+	  collect_sweep_corrections, AT(tracker.sweep_corrections),
 	  "What sweeps put right in the kernel view; expired is in the course of things." },
-	{ "tcpwitness_listeners", METRIC_GAUGE, UNIT_NONE, "", listeners_total, 0,
+	{ "tcpwitness_listeners", METRIC_GAUGE, UNIT_NONE, "", collect_listeners_total, 0,
 	  "Listening addresses known, those under listener=\"other\" included." },
 	{ "tcpwitness_listener_sockets", METRIC_GAUGE, UNIT_NONE, "listener,netns",
-	  listener_sockets, 0, "Sockets that share the listening address (SO_REUSEPORT)." },
+	  collect_listener_sockets, 0, "Sockets that share the listening address (SO_REUSEPORT)." },
 	{ "tcpwitness_listener_syn_queue_length", METRIC_GAUGE, UNIT_NONE, "listener,netns",
-	  listener_syn_length, 0, "Handshakes begun and not complete." },
+	  collect_listener_syn_length, 0, "Handshakes begun and not complete." },
 	{ "tcpwitness_listener_accept_queue_length", METRIC_GAUGE, UNIT_NONE, "listener,netns",
-	  listener_accept_length, 0, "Complete connections that wait for accept()." },
+	  collect_listener_accept_length, 0, "Complete connections that wait for accept()." },
 	{ "tcpwitness_listener_accept_queue_limit", METRIC_GAUGE, UNIT_NONE, "listener,netns",
-	  listener_accept_limit, 0, "Limit of the accept queue in force." },
+	  collect_listener_accept_limit, 0, "Limit of the accept queue in force." },
 	{ "tcpwitness_listener_syns_total", METRIC_COUNTER, UNIT_NONE, "listener,netns",
-	  listener_syns, 0, "SYNs that reached the listener." },
+	  collect_listener_syns, 0, "SYNs that reached the listener." },
 	{ "tcpwitness_listener_drops_total", METRIC_COUNTER, UNIT_NONE, "listener,netns,reason",
-	  listener_drops, 0, "Segments the listener had no room for, by the queue that was full." },
+	  collect_listener_drops, 0,
+	  "Segments the listener had no room for, by the queue that was full." },
 	{ "tcpwitness_records_attempted_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
 	  AT(capture.attempted),
 	  "Records BPF tried to write: decoded, rejected, lost and pending together." },

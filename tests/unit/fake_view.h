@@ -91,6 +91,14 @@ static inline void fake_snapshot(struct export_view *view)
 	view->tracker.handshakes[ROLE_CLIENT].sum_ns = 70123000000ull;
 	view->tracker.divergences[DIVERGENCE_SYN_DROPPED] = 9;
 	view->tracker.divergences_open[DIVERGENCE_SYN_DROPPED] = 1;
+	view->tracker.divergence_durations[DIVERGENCE_SYN_DROPPED] = (struct duration_histogram){
+		.buckets = { [0] = 1, [14] = 1, [15] = 1, [22] = 2, [23] = 3 },
+		.sum_ns = 400000000000,
+	};
+	view->tracker.moments_untold[DIVERGENCE_RESET_IGNORED] = 15;
+	view->tracker.transients[TRANSIENT_OWNER_BUSY] = 16;
+	view->tracker.conditions[CONDITION_CLOSE_WAIT_LEAK] = 17;
+	view->tracker.close_causes[CLOSED_BY_MEMORY] = 18;
 	view->tracker.limit = 1000000;
 
 	view->total_listeners = 5;

@@ -136,7 +136,7 @@ static void test_table(void **state)
 		"somaxconn\n"
 		"      segment   received ACK, seq 1001, ack 5001, 12 octets (0.000 s after)\n"
 		"      change    SYN_RECV to CLOSE, ETIMEDOUT, orphan (0.750 s before)\n"
-		"      look      NEW_SYN_RECV, accept queue 3 of 2, SYN queue 1, final ACK taken "
+		"      socket    NEW_SYN_RECV, accept queue 3 of 2, SYN queue 1, final ACK taken "
 		"(1.250 s after)\n"
 		"      dropped   TCP_LISTEN_OVERFLOW\n"
 		"      seen      3 times\n" COUNTS);
