@@ -3,18 +3,13 @@
 """Every record of one connection, in order, with the kernel's state in each: openings and closings
 where a raw peer is needed to bring them about. By XDP and by tcx, IPv4 and IPv6.
 
-What two kernels do among themselves is in tests/bpf/test_timelines.c. The other files of this name:
-_refused (segments that the kernel does not take as they are), _queues (listeners), _timeouts,
-_time_wait.
+A function is named like the timeline it reproduces. What two kernels do among themselves is in
+tests/bpf/test_timelines.c; the other files of this name: _refused (segments that the kernel does
+not take as they are), _queues (listeners), _timeouts, _time_wait, _special.
 
-Timelines that are known and in none of them, with the reason:
-  tfo, tfo_rst, fastopen_connect_deferred   TCP Fast Open: only what the reference does not model
-  mptcp          its own sockets are left out by protocol number; the subflows are ordinary ones
-  nat_redirect   another tuple on the wire than in the socket: with the NAT join
-  tcp_repair     no segment and no connection: a socket is made ESTABLISHED by its owner
-  socket_owned_by_user, user_owned_backlog
-                 the records are those of a close; what differs is when, and that is told by the
-                 tests of lag
+Two known timelines are in none of them: nat_redirect, whose records belong to two tuples and are
+told by the tests of NAT, and user_owned_backlog, which is socket_owned_by_user with nothing to do
+in the backlog.
 """
 
 import socket
@@ -51,7 +46,7 @@ def simultaneous_close(world, family):
 
 
 @timeline()
-def fin_and_ack_in_one(world, family):
+def finack_close(world, family):
     with Talk(world, family) as talk:
         sock = talk.open()
         sock.shutdown(socket.SHUT_RDWR)
@@ -63,7 +58,7 @@ def fin_and_ack_in_one(world, family):
 
 
 @timeline()
-def fin_to_a_minisocket(world, family):
+def fin_wait2_fin_in_minisock(world, family):
     with Talk(world, family) as talk:
         orphan(talk)
         talk.raw.send("FA")
@@ -72,18 +67,18 @@ def fin_to_a_minisocket(world, family):
 
 
 @timeline()
-def fin_on_the_final_ack(world, family):
+def fin_in_synack_ack(world, family):
     with Talk(world, family) as talk:
         talk.raw.send("S")
         talk.raw.expect("SA")
-        talk.raw.send("FA")
+        talk.raw.send("FPA", b"all")
         talk.raw.expect("A")
-        talk.then("< S LISTEN", "> SA NEW_SYN_RECV", "< FA NEW_SYN_RECV", "SYN_RECV>ESTABLISHED",
+        talk.then("< S LISTEN", "> SA NEW_SYN_RECV", "< FA+ NEW_SYN_RECV", "SYN_RECV>ESTABLISHED",
                   "ESTABLISHED>CLOSE_WAIT", "> A CLOSE_WAIT")
 
 
 @timeline()
-def reset_of_a_request(world, family):
+def embryonic_rst(world, family):
     with Talk(world, family) as talk:
         talk.raw.send("S")
         talk.raw.expect("SA")
@@ -95,7 +90,7 @@ def reset_of_a_request(world, family):
 
 
 @timeline()
-def duplicate_syn(world, family):
+def dup_syn(world, family):
     with Talk(world, family) as talk:
         talk.raw.send("S")
         first = talk.raw.expect("SA")
@@ -109,7 +104,7 @@ def duplicate_syn(world, family):
 
 
 @timeline()
-def reset_after_fin(world, family):
+def rst_after_fin(world, family):
     with Talk(world, family) as talk:
         sock = talk.open()
         talk.raw.send("FA")
@@ -130,7 +125,7 @@ def data_after_close(world, family):
 
 
 @timeline()
-def data_after_close_in_fin_wait_1(world, family):
+def data_after_close_fw1(world, family):
     with Talk(world, family) as talk:
         talk.open().close()
         fin = talk.raw.expect("FA")
@@ -142,7 +137,7 @@ def data_after_close_in_fin_wait_1(world, family):
 
 
 @timeline()
-def close_with_unread_data(world, family):
+def close_unread_data(world, family):
     with Talk(world, family) as talk:
         sock = talk.open()
         talk.raw.send("PA", b"unread")
@@ -165,7 +160,7 @@ def linger2_negative(world, family):
 
 
 @timeline(tcp_syncookies=2)
-def cookie(world, family):
+def syncookies_always(world, family):
     with Talk(world, family) as talk:
         talk.raw.open()
         talk.accept()
@@ -173,7 +168,7 @@ def cookie(world, family):
 
 
 @timeline()
-def deferred_accept(world, family):
+def defer_accept(world, family):
     with Talk(world, family, options=[(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 30)]) as talk:
         talk.raw.send("S")
         talk.raw.expect("SA")
@@ -197,13 +192,13 @@ def simultaneous_open(world, family):
         raw.send("SA", seq=raw.seq - 1)
         wait_kernel_state(sock, "ESTABLISHED")
         raw.expect("A")
-        # the ACK is the third segment this socket sends: it completes nothing, so it is only counted
+        # the ACK, the third segment this socket sends, completes nothing: only counted
         talk.then(*CALL[:2], "< S SYN_SENT", "SYN_SENT>SYN_RECV", "> SA SYN_RECV",
                   "< SA SYN_RECV", "SYN_RECV>ESTABLISHED", "drop < SA TCP_OLD_DATA")
 
 
 @timeline()
-def close_in_syn_sent(world, family):
+def connect_then_close_synsent(world, family):
     with Talk(world, family, listens=False) as talk:
         sock = talk.call()
         talk.raw.expect("S")
@@ -215,7 +210,7 @@ def close_in_syn_sent(world, family):
 
 
 @timeline()
-def fin_behind_a_closed_window(world, family):
+def fin_queued_not_sent(world, family):
     with Talk(world, family) as talk:
         sock = talk.open()
         talk.raw.send("A", window=0)
@@ -238,7 +233,7 @@ def send_window(sock):
 
 
 @timeline()
-def killed(world, family):
+def ss_kill_estab(world, family):
     with Talk(world, family) as talk:
         talk.open()
         world.space.run("ss", "-K", "-tn", "state", "established", f"( sport = :{talk.port} )")
@@ -247,7 +242,7 @@ def killed(world, family):
 
 
 @timeline()
-def killed_minisocket(world, family):
+def ss_kill_minisock(world, family):
     with Talk(world, family) as talk:
         orphan(talk)
         world.space.run("ss", "-K", "-tn", "state", "fin-wait-2", f"( sport = :{talk.port} )")

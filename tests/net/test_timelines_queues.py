@@ -71,7 +71,7 @@ def accept_overflow(world, family):
 
 
 @timeline()
-def accept_overflow_at_the_final_ack(world, family):
+def accept_overflow_final_ack(world, family):
     with Talk(world, family, whole=True, backlog=1) as talk:
         raw = full_but_for_one_request(talk)
         raw.send("A")
@@ -102,7 +102,7 @@ def abort_on_overflow(world, family):
 
 
 @timeline()
-def accept_overflow_with_a_kernel_client(world, family):
+def accept_overflow_real_client(world, family):
     with Talk(world, family, whole=True, backlog=1) as talk:
         target = (world.address(family), talk.port)
         for port in range(20000, 20003):
@@ -120,7 +120,7 @@ def accept_overflow_with_a_kernel_client(world, family):
 
 
 @timeline(tcp_syncookies=0)
-def syn_queue_full(world, family):
+def synq_overflow_nocookies(world, family):
     with Talk(world, family, whole=True, backlog=3) as talk:
         for _ in range(4):
             ask(talk)
@@ -135,7 +135,7 @@ def syn_queue_full(world, family):
 
 
 @timeline(tcp_syncookies=1)
-def syn_queue_full_with_cookies(world, family):
+def synq_overflow_cookies(world, family):
     with Talk(world, family, whole=True, backlog=3) as talk:
         for _ in range(5):
             ask(talk)
@@ -152,7 +152,8 @@ def syn_queue_full_with_cookies(world, family):
 
 
 @timeline(tcp_syncookies=0, tcp_max_syn_backlog=8)
-def last_quarter_for_proven_peers(world, family):
+def max_syn_backlog_rule(world, family):
+    """The last quarter of tcp_max_syn_backlog is for peers that were here before."""
     with Talk(world, family, whole=True, backlog=100) as talk:
         for _ in range(7):
             ask(talk)
@@ -164,7 +165,7 @@ def last_quarter_for_proven_peers(world, family):
 
 
 @timeline(tcp_syncookies=2)
-def cookies_for_a_full_accept_queue(world, family):
+def cookie_accept_full(world, family):
     with Talk(world, family, whole=True, backlog=0) as talk:
         raws = [ask(talk) for _ in range(3)]
         talk.then(*begun(0), *(line for name in "abc"
@@ -180,7 +181,8 @@ def cookies_for_a_full_accept_queue(world, family):
 
 
 @timeline()
-def listener_closes(world, family):
+def listener_close_pending(world, family):
+    """With a child that nobody accepted and a request."""
     with Talk(world, family, whole=True, backlog=16) as talk:
         ask(talk).send("A")
         talk.then(*begun(16), *asked("a", "0/16"), *completed("a", "0/16"))

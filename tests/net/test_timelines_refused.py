@@ -14,7 +14,7 @@ STRAY = ["< A LISTEN", "reset > LISTEN", "> R LISTEN", "drop < A TCP_FLAGS"]
 
 
 @timeline()
-def challenge_acks(world, family):
+def challenge_ack(world, family):
     with Talk(world, family) as talk:
         talk.open()
         raw = talk.raw
@@ -31,7 +31,7 @@ def challenge_acks(world, family):
 
 
 @timeline()
-def data_out_of_window(world, family):
+def oow_segment(world, family):
     with Talk(world, family) as talk:
         talk.open()
         raw = talk.raw
@@ -45,7 +45,7 @@ def data_out_of_window(world, family):
 
 
 @timeline()
-def wrong_ack_to_a_request(world, family):
+def bad_ack_to_request(world, family):
     with Talk(world, family) as talk:
         talk.raw.send("S")
         talk.raw.expect("SA")
@@ -58,7 +58,7 @@ def wrong_ack_to_a_request(world, family):
 
 
 @timeline()
-def strays_to_a_listener(world, family):
+def ack_to_listener(world, family):
     with Talk(world, family) as talk:
         talk.raw.send("A", ack=77)
         talk.raw.expect("R")
@@ -70,7 +70,7 @@ def strays_to_a_listener(world, family):
 
 
 @timeline()
-def wrong_ack_in_syn_sent(world, family):
+def synack_bad_ack(world, family):
     with Talk(world, family, listens=False) as talk:
         talk.call()
         raw = talk.raw
@@ -88,7 +88,7 @@ def wrong_ack_in_syn_sent(world, family):
 
 
 @timeline()
-def filtered_final_ack(world, family):
+def netfilter_drop_synack_ack(world, family):
     with Talk(world, family) as talk:
         with world.filtered(f"tcp dport {talk.port} tcp flags & (syn|ack) == ack drop"):
             talk.raw.send("S")
@@ -116,7 +116,7 @@ def bad_checksum(world, family):
 
 
 @timeline()
-def unreachable_in_syn_sent(world, family):
+def icmp_syn_sent(world, family):
     with Talk(world, family, listens=False) as talk:
         talk.call()
         unreachable(talk.peer, talk.raw.expect("S"), PORT)
@@ -124,7 +124,7 @@ def unreachable_in_syn_sent(world, family):
 
 
 @timeline()
-def unreachable_for_a_request(world, family):
+def icmp_request(world, family):
     """The kernel takes one of the two codes as final, and not the same for IPv4 and IPv6."""
     with Talk(world, family) as talk:
         talk.raw.send("S")

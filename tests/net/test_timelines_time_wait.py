@@ -27,7 +27,7 @@ def to_time_wait(talk):
 
 
 @timeline()
-def assassination(world, family):
+def tw_assassination(world, family):
     with Talk(world, family) as talk:
         to_time_wait(talk)
         talk.raw.send("RA")
@@ -38,7 +38,7 @@ def assassination(world, family):
 
 
 @timeline()
-def repeated_fin(world, family):
+def tw_oow_and_dupfin(world, family):
     with Talk(world, family) as talk:
         to_time_wait(talk)
         talk.raw.send("FA", seq=talk.raw.seq - 1)
@@ -47,7 +47,7 @@ def repeated_fin(world, family):
 
 
 @timeline()
-def syn_over_time_wait(world, family):
+def tw_new_syn(world, family):
     with Talk(world, family) as talk:
         to_time_wait(talk)
         talk.raw.seq += 500000
@@ -57,7 +57,7 @@ def syn_over_time_wait(world, family):
 
 
 @timeline(tcp_max_tw_buckets=0)
-def no_room_for_time_wait(world, family):
+def tw_bucket_overflow(world, family):
     with Talk(world, family) as talk:
         to_time_wait(talk)
         talk.raw.send("FA", seq=talk.raw.seq - 1)
@@ -78,7 +78,7 @@ def connect_again(space, family, target, source):
 
 
 @timeline(tcp_tw_reuse=1)
-def reuse_by_connect(world, family):
+def tw_reuse_active(world, family):
     """Needs timestamps, and so a kernel for a peer."""
     other = world.lab.b
     with Talk(world, family, listens=False) as talk, contextlib.ExitStack() as stack:

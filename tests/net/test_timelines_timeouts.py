@@ -55,8 +55,8 @@ def last_ack_timeout(world, family):
         sock.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 1000)
         sock.close()
         # at 0.2 s and 0.6 s; the third would be at 1.4 s
-        talk.then("CLOSE_WAIT>LAST_ACK", "> FA LAST_ACK", *2 * ["> FA LAST_ACK", "again FA LAST_ACK"],
-                  "LAST_ACK>CLOSE ETIMEDOUT")
+        talk.then("CLOSE_WAIT>LAST_ACK", "> FA LAST_ACK", "> FA LAST_ACK", "again FA LAST_ACK",
+                  "> FA LAST_ACK", "again FA LAST_ACK", "LAST_ACK>CLOSE ETIMEDOUT")
 
 
 @timeline()
@@ -73,7 +73,7 @@ def synack_timeout(world, family):
 
 
 @timeline()
-def fin_wait_2_timeout(world, family):
+def orphan_fin_wait2_timeout(world, family):
     with Talk(world, family) as talk:
         sock = talk.open()
         sock.setsockopt(TCP, TCP_LINGER2, 1)
@@ -90,7 +90,7 @@ def fin_wait_2_timeout(world, family):
 
 
 @timeline()
-def long_fin_wait_2(world, family):
+def fin_timeout_long(world, family):
     """More than a minisock may last: the socket itself waits until then."""
     with Talk(world, family) as talk:
         sock = talk.open()
