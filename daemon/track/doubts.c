@@ -7,9 +7,8 @@
  */
 #include "track/tracker_parts.h"
 
-void tracker_doubt(struct tracker *tracker, struct conn *conn, enum fsm_state seen, uint64_t now_ns)
+void tracker_doubt(struct conn *conn, enum fsm_state seen, uint64_t now_ns)
 {
-	(void)tracker;
 	/* Where the views differ, judge.c asks already. */
 	if (conn->parted_ns)
 		return;
@@ -61,9 +60,10 @@ void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,
 	/* A life whose beginning was missed. */
 	if (!gone && look->cookie)
 		conn->kernel.cookie = look->cookie;
-	if (doubt == DOUBT_MISSED || to == from)
+	if (to == from)
 		return;
-	/* Neither what the view was nor what the sweep saw: it moves, and its records are coming. */
+	/* Neither what the view was nor what the sweep saw: it moves, and its records are coming.
+	 * That a seed has gone is no correction. */
 	if (doubt != DOUBT_STATE + (gone ? FSM_CLOSED : to))
 		return;
 	tracker->stats.sweep_corrections[correction_of(conn, from)]++;

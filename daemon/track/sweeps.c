@@ -116,7 +116,7 @@ static void hold_against(struct tracker *tracker, struct conn *conn,
 	if (is_silent_step(conn, found)) {
 		tracker_take_snapshot(tracker, conn, found, true);
 	} else if (known_as != found_as) {
-		tracker_doubt(tracker, conn, found_as, ts_ns);
+		tracker_doubt(conn, found_as, ts_ns);
 		return;
 	} else if (found->cookie) {
 		/* Requests expire and are made again under the same SYN. */
@@ -197,7 +197,7 @@ static void consider(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	/* Something younger than the sweep has said where it is. */
 	if (MAX(conn->last_ns, conn->looked_ns) >= sweep->walk_begin_ns)
 		return;
-	tracker_doubt(tracker, conn, FSM_CLOSED, now_ns);
+	tracker_doubt(conn, FSM_CLOSED, now_ns);
 	tracker_compare(tracker, handle, now_ns);
 }
 
@@ -207,7 +207,7 @@ void tracker_walk(struct tracker *tracker, uint64_t now_ns)
 	uint32_t span = flowtable_span(tracker->table);
 	uint32_t slice;
 
-	/* Records were lost since: the next sweep counts. */
+	/* Records were lost since it began: the next sweep counts. */
 	if (sweep->confirmed_epoch != tracker->epoch)
 		sweep->left = 0;
 	slice = MIN(sweep->left, WALK_SLICE);
@@ -228,8 +228,7 @@ void tracker_on_sweep(struct tracker *tracker, const struct observation *observa
 		sweep->epoch = tracker->epoch;
 		return;
 	}
-	/* Where records were lost while it ran, the next one counts. */
-	if (sweep->begin_ns && sweep->epoch == tracker->epoch) {
+	if (sweep->begin_ns) {
 		sweep->seeded = true;
 		sweep->confirmed_epoch = sweep->epoch;
 		sweep->walk_number = sweep->number;

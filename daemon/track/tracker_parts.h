@@ -142,8 +142,7 @@ void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t 
 /* --- doubts.c: what a sweep saw, and the kernel view did not expect --- */
 
 /* A sweep saw the socket in `seen` (CLOSED: not at all): to be asked for after the settle time. */
-void tracker_doubt(struct tracker *tracker, struct conn *conn, enum fsm_state seen,
-		   uint64_t now_ns);
+void tracker_doubt(struct conn *conn, enum fsm_state seen, uint64_t now_ns);
 
 /* The look that was owed to a doubt, taken into conn->kernel already. `from`: what the view was. */
 void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,

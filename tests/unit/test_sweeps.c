@@ -166,8 +166,13 @@ static void close_was_never_told(void **state)
 	swept(bench, nothing());
 	bench_wait(bench, SETTLED_NS);
 	assert_int_equal(stats_of(bench)->looks, 1);
-	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 1);
+	swept(bench, full(KS_ESTABLISHED, 101, 501, 501)); /* so that look counts for nothing */
+	swept(bench, nothing());
 	bench_wait(bench, SETTLED_NS);
+	assert_int_equal(stats_of(bench)->looks, 2);
+	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 1);
+	swept(bench, nothing()); /* nor does another sweep delay it */
+	bench_wait(bench, 200 * NS_PER_MS);
 	assert_corrections(bench, 1, 0, 0, 0);
 	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 0);
 }
@@ -177,8 +182,11 @@ static void change_was_never_told(void **state)
 	struct bench *bench = *state;
 
 	open_server(bench);
+	bench_wait(bench, NS_PER_SEC);
 	bench->kernel = full(KS_CLOSE_WAIT, 102, 501, 501);
 	swept(bench, bench->kernel);
+	bench_wait(bench, 200 * NS_PER_MS);
+	assert_int_equal(stats_of(bench)->looks, 0);
 	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 1);
 	bench_wait(bench, SETTLED_NS);
 	assert_corrections(bench, 0, 0, 1, 0);
@@ -321,6 +329,47 @@ static void change_comes_late(void **state)
 	bench_wait(bench, 2 * SETTLED_NS);
 	assert_corrections(bench, 0, 0, 0, 0);
 	assert_int_equal(stats_of(bench)->kernel_gaps, 0);
+}
+
+/* What it read before the connection's newest record says nothing. */
+static void read_before(void **state)
+{
+	struct bench *bench = *state;
+
+	open_server(bench);
+	bench->now_ns -= 8000;
+	swept_socket(bench, queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	bench->now_ns += 8000;
+	bench_wait(bench, SETTLED_NS);
+	assert_int_equal(stats_of(bench)->looks, 0);
+	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 1);
+}
+
+/* Where the views have parted, the comparison asks by itself. */
+static void views_have_parted(void **state)
+{
+	struct bench *bench = *state;
+
+	request(bench);
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	swept(bench, nothing());
+	bench_wait(bench, 2 * SETTLED_NS);
+	assert_int_equal(in_kernel(bench, FSM_SYN_RECEIVED), 0);
+	assert_corrections(bench, 0, 0, 0, 0);
+}
+
+/* A handshake by cookie has no socket that a sweep could find. */
+static void nothing_to_find(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101, .kernel = nothing());
+	swept(bench, nothing());
+	bench_wait(bench, 2 * SETTLED_NS);
+	assert_int_equal(stats_of(bench)->looks, 0);
+	assert_int_equal(stats_of(bench)->entries, 1);
 }
 
 /* The look finds neither what the view was nor what the sweep saw: it moves, and will be told. */
@@ -466,21 +515,52 @@ static void no_room_is_made(void **state)
 	assert_int_equal(in_kernel(bench, FSM_SYN_RECEIVED), 1);
 }
 
-/* The walk is sliced, and goes on with the ticks: all of them are found missing in the end. */
-static void many_vanish(void **state)
+static void sweep_finds(struct bench *bench, uint32_t count)
 {
-	struct bench *bench = *state;
-	uint32_t slices = 0;
-
 	sweep(bench, SWEEP_BEGIN);
-	for (uint32_t i = 0; i < MANY; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		bench->remote_port = (uint16_t)(1024 + i);
 		swept_socket(bench, full(KS_ESTABLISHED, 1, 1, 1));
 	}
-	sweep(bench, SWEEP_END);
-	for (; tracker_next_deadline(bench->tracker) == 0; slices++)
+}
+
+/* The ticks that the walk takes. */
+static uint32_t walk(struct bench *bench)
+{
+	uint32_t ticks = 0;
+
+	for (; tracker_next_deadline(bench->tracker) == 0; ticks++)
 		bench_wait(bench, 1);
-	assert_true(slices > 1);
+	return ticks;
+}
+
+/* The walk is sliced and goes on with the ticks, while the next sweep runs already. */
+static void many_stay(void **state)
+{
+	struct bench *bench = *state;
+
+	sweep_finds(bench, MANY);
+	sweep(bench, SWEEP_END);
+	assert_true(walk(bench) > 1);
+	sweep_finds(bench, MANY);
+	sweep(bench, SWEEP_END);
+	sweep_finds(bench, MANY / 2);
+	assert_true(walk(bench) > 1);
+	bench_wait(bench, SETTLED_NS);
+	assert_int_equal(stats_of(bench)->looks, 0);
+	sweep(bench, SWEEP_END);
+	loss(bench);
+	bench_wait(bench, SETTLED_NS);
+	assert_int_equal(stats_of(bench)->entries, MANY);
+}
+
+static void many_vanish(void **state)
+{
+	struct bench *bench = *state;
+
+	sweep_finds(bench, MANY);
+	sweep(bench, SWEEP_END);
+	walk(bench);
 	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), MANY);
 	swept(bench, nothing());
 	bench_wait(bench, 4 * SETTLED_NS);
@@ -545,6 +625,9 @@ int main(void)
 		TEST(minisocket_takes_over_meanwhile),
 		TEST(announced_and_not_stored),
 		TEST(change_comes_late),
+		TEST(read_before),
+		TEST(views_have_parted),
+		TEST(nothing_to_find),
 		TEST(moves_on_before_the_look),
 		TEST(unknown_socket_has_gone),
 		TEST(seed_has_gone),
@@ -555,6 +638,7 @@ int main(void)
 		TEST(loss_while_it_ran),
 		TEST(loss_and_passed_over),
 		cmocka_unit_test_setup_teardown(no_room_is_made, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(many_stay, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(many_vanish, setup_large, teardown),
 	};
 
