@@ -2,7 +2,6 @@
 /* Two views of one connection to one verdict: see compare.h. */
 #include "track/compare.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "util.h"
@@ -10,77 +9,132 @@
 #define W(state) (1u << FSM_##state)
 #define K(state) (1u << KS_##state)
 
-#define W_SYNCHRONIZED                                                                             \
-	(W(ESTABLISHED) | W(CLOSE_WAIT) | W(FIN_WAIT_1) | W(CLOSING) | W(LAST_ACK) | W(FIN_WAIT_2))
+#define W_FIN_UNACKED (W(FIN_WAIT_1) | W(CLOSING) | W(LAST_ACK))
+#define W_SYNCHRONIZED (W(ESTABLISHED) | W(CLOSE_WAIT) | W_FIN_UNACKED | W(FIN_WAIT_2))
+#define W_ANY ((1u << FSM_NR_STATES) - 1)
+#define K_ANY ((1u << KS_NR) - 1)
 #define K_GONE (K(NONE) | K(CLOSE) | K(LISTEN))
-#define K_REQUEST (K(NEW_SYN_RECV))
-#define K_ANY 0xffffffffu
-#define W_ANY 0xffffffffu
+#define K_FIN_OUT (K(FIN_WAIT1) | K(CLOSING) | K(LAST_ACK))
+#define K_FIN_AWAITED (K(ESTABLISHED) | K(FIN_WAIT1) | K(FIN_WAIT2))
+
+/* A lock that is held for longer, and as often as it is looked at, is held by somebody stuck. */
+#define STUCK_NS (2 * NS_PER_SEC)
+#define STUCK_LOOKS 3
+/* A FIN must have come twice at least, and this long ago: retransmissions fill most gaps. */
+#define UNPROCESSED_NS (1 * NS_PER_SEC)
+#define UNPROCESSED_FINS 2
+/* A minisocket that is missed so soon after it began was never there. */
+#define NEVER_THERE_NS (5 * NS_PER_SEC)
 
 /* A rule's predicate: true when it holds, with the kind's detail in *ret_reason. */
-typedef bool (*rule_holds)(const struct conn *conn, const struct rec_snapshot *look,
-			   const char *drop_reason, const char **ret_reason);
+typedef bool (*rule_holds)(const struct circumstances *at, const char **ret_reason);
 
-static bool filtered(const struct conn *conn, const struct rec_snapshot *look,
-		     const char *drop_reason, const char **ret_reason)
+static bool owner_is_stuck(const struct circumstances *at, const char **ret_reason)
 {
-	(void)look;
-	*ret_reason = drop_reason;
-	return conn->evidence & EVIDENCE_FILTERED && drop_reason;
+	(void)ret_reason;
+	return at->finding->owned_looks >= STUCK_LOOKS &&
+	       at->now_ns - at->finding->owned_since_ns >= STUCK_NS;
 }
 
-static bool syn_refused(const struct conn *conn, const struct rec_snapshot *look,
-			const char *drop_reason, const char **ret_reason)
+static bool sent_was_dropped(const struct circumstances *at, const char **ret_reason)
 {
-	(void)look;
-	(void)drop_reason;
-	if (!dialogue_syn_unanswered(&conn->talk))
+	*ret_reason = at->drop_reason;
+	return at->conn->evidence & EVIDENCE_SENT_DROPPED && at->drop_reason;
+}
+
+static bool syn_was_dropped(const struct circumstances *at, const char **ret_reason)
+{
+	return !(at->conn->flags & CONN_WIRE_SEEN) && sent_was_dropped(at, ret_reason);
+}
+
+static bool filtered(const struct circumstances *at, const char **ret_reason)
+{
+	*ret_reason = at->drop_reason;
+	return at->conn->evidence & EVIDENCE_FILTERED &&
+	       compare_drop_is_before_tcp(at->drop_reason);
+}
+
+static bool synack_dropped(const struct circumstances *at, const char **ret_reason)
+{
+	return dialogue_syn_unanswered(&at->conn->talk) && sent_was_dropped(at, ret_reason);
+}
+
+static bool syn_refused(const struct circumstances *at, const char **ret_reason)
+{
+	const uint16_t evidence = at->conn->evidence;
+
+	if (!dialogue_syn_unanswered(&at->conn->talk))
 		return false;
-	if (conn->evidence & EVIDENCE_ACCEPT_FULL_AT_SYN)
+	if (evidence & EVIDENCE_ACCEPT_FULL_AT_SYN)
 		*ret_reason = "accept_queue_full";
-	else if (conn->evidence & EVIDENCE_SYN_QUEUE_FULL)
+	else if (evidence & EVIDENCE_LAST_QUARTER)
+		*ret_reason = "last_quarter";
+	else if (evidence & EVIDENCE_SYN_QUEUE_FULL)
 		*ret_reason = "syn_queue_full";
 	else
 		*ret_reason = "unknown";
 	/* With no queue to blame, one silence may be the tap's; two are not. */
-	return conn->evidence &
-	       (EVIDENCE_ACCEPT_FULL_AT_SYN | EVIDENCE_SYN_QUEUE_FULL | EVIDENCE_SYN_AGAIN);
+	return evidence & (EVIDENCE_ACCEPT_FULL_AT_SYN | EVIDENCE_SYN_QUEUE_FULL |
+			   EVIDENCE_LAST_QUARTER | EVIDENCE_SYN_AGAIN);
 }
 
-static bool accept_queue_full(const struct conn *conn, const struct rec_snapshot *look,
-			      const char *drop_reason, const char **ret_reason)
+static bool accept_queue_full(const struct circumstances *at, const char **ret_reason)
 {
-	(void)drop_reason;
+	const struct rec_snapshot *look = at->look;
+
 	*ret_reason = "accept_queue_full";
-	if (conn->evidence & EVIDENCE_ACCEPT_FULL_AT_ACK)
+	if (at->conn->evidence & EVIDENCE_ACCEPT_FULL_AT_ACK)
 		return true;
 	return look->bits & SNAP_ACKED && look->bits & SNAP_QUEUES &&
 	       look->queues.accept_length > look->queues.accept_limit;
 }
 
-static bool deferred(const struct conn *conn, const struct rec_snapshot *look,
-		     const char *drop_reason, const char **ret_reason)
+static bool deferred(const struct circumstances *at, const char **ret_reason)
 {
-	(void)conn;
-	(void)drop_reason;
-	*ret_reason = NULL;
-	return look->bits & SNAP_ACKED && look->bits & SNAP_DEFER;
+	(void)ret_reason;
+	return at->look->bits & SNAP_ACKED && at->look->bits & SNAP_DEFER;
 }
 
-static bool gave_up(const struct conn *conn, const struct rec_snapshot *look,
-		    const char *drop_reason, const char **ret_reason)
+/* The look is at a full socket that has not come as far as the FIN that arrived. */
+static bool fin_is_not_taken(const struct circumstances *at, const char **ret_reason)
 {
-	(void)look;
-	(void)drop_reason;
-	switch (conn->kernel.error) {
-	case ETIMEDOUT:
+	const struct endpoint_facts facts = conn_facts(at->look);
+	const struct tcp_endpoint *local = &at->conn->talk.local;
+
+	if (!(local->flags & (EP_FIN_PENDING | EP_FIN_RECEIVED)) ||
+	    !(facts.known & KNOWN_RCV_NXT) || seq_gt(facts.rcv_nxt, local->rcv_fin))
+		return false;
+	if (at->finding->fins < UNPROCESSED_FINS || at->now_ns - at->parted_ns < UNPROCESSED_NS)
+		return false;
+	*ret_reason = at->drop_reason;
+	if (!at->drop_reason && facts.rcv_nxt != local->rcv_fin)
+		*ret_reason = "data_missing";
+	return true;
+}
+
+static bool fin_is_queued(const struct circumstances *at, const char **ret_reason)
+{
+	const struct rec_snapshot *look = at->look;
+
+	(void)ret_reason;
+	return 1u << look->state & K_FIN_OUT && seq_lt(look->vars.snd_nxt, look->vars.write_seq);
+}
+
+static bool fin_is_stalled(const struct circumstances *at, const char **ret_reason)
+{
+	uint64_t since_ns = at->finding->progress_ns;
+
+	return fin_is_queued(at, ret_reason) && since_ns &&
+	       at->now_ns - since_ns >= COMPARE_STALLED_NS;
+}
+
+static bool gave_up(const struct circumstances *at, const char **ret_reason)
+{
+	switch (at->conn->kernel.cause) {
+	case CLOSED_BY_TIMEOUT:
 		*ret_reason = "timeout";
 		return true;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case ECONNREFUSED: /* ICMP, kept as a soft error until the timer fired */
-	case ENOPROTOOPT:
-	case ENETDOWN:
+	case CLOSED_BY_UNREACHABLE:
 		*ret_reason = "unreachable";
 		return true;
 	default:
@@ -88,31 +142,119 @@ static bool gave_up(const struct conn *conn, const struct rec_snapshot *look,
 	}
 }
 
-/* First match wins; the more certain evidence stands first. */
+static bool was_never_there(const struct circumstances *at, const char **ret_reason)
+{
+	(void)ret_reason;
+	return at->conn->kernel.cause == CLOSED_BY_TIME_WAIT &&
+	       at->now_ns - at->conn->time_wait_ns < NEVER_THERE_NS;
+}
+
+/* First match wins; the more certain evidence stands first. Rows are those of KERNEL.md §6. */
 static const struct {
-	uint32_t wire, kernel; /* bit per state */
+	uint32_t wire, kernel;
 	rule_holds holds;
 	enum divergence_kind kind;
+	bool owned, ends;
+	const char *when;
 } rules[] = {
-	/* KERNEL.md §6 rows 3, 13: the wire is ahead because the segment died before TCP. */
-	{ W(LISTEN) | W_SYNCHRONIZED | W(SYN_RECEIVED), K_ANY & ~(K(CLOSE)), filtered,
-	  DIVERGENCE_SEGMENT_FILTERED },
+	/* row 12 */
+	{ W_ANY, K_ANY, owner_is_stuck, DIVERGENCE_STUCK_OWNER, true, false,
+	  "three looks in a row, over two seconds, found the socket owned or backlogged" },
+	/* row 24 */
+	{ W(CLOSED), K(SYN_SENT), syn_was_dropped, DIVERGENCE_SYN_UNSENT, false, false,
+	  "the kernel dropped the SYN on its way out" },
+	/* rows 3, 13: the wire is ahead because the segment died before TCP */
+	{ W(LISTEN) | W_SYNCHRONIZED | W(SYN_RECEIVED), K_ANY & ~K(CLOSE), filtered,
+	  DIVERGENCE_SEGMENT_FILTERED, false, false,
+	  "the kernel dropped a segment that arrived, for a reason that lies before TCP" },
 	/* row 6 */
-	{ W(LISTEN), K_GONE, syn_refused, DIVERGENCE_SYN_DROPPED },
+	{ W(LISTEN), K_GONE | K(NEW_SYN_RECV), synack_dropped, DIVERGENCE_SYN_DROPPED, false, false,
+	  "the kernel dropped the SYN-ACK on its way out" },
+	{ W(LISTEN), K_GONE, syn_refused, DIVERGENCE_SYN_DROPPED, false, false,
+	  "a queue was full when the SYN came; or it came twice, and none was" },
 	/* rows 1, 5: a final ACK, and what the peer sent after it, on a full accept queue */
-	{ W(ESTABLISHED) | W(CLOSE_WAIT), K_REQUEST | K(LISTEN) | K(NONE), accept_queue_full,
-	  DIVERGENCE_ACCEPT_QUEUE_OVERFLOW },
+	{ W(ESTABLISHED) | W(CLOSE_WAIT), K(NEW_SYN_RECV) | K(LISTEN) | K(NONE), accept_queue_full,
+	  DIVERGENCE_ACCEPT_QUEUE_OVERFLOW, false, false,
+	  "the accept queue was full when the final ACK came, or the request waits for room" },
 	/* row 2 */
-	{ W(ESTABLISHED) | W(CLOSE_WAIT), K_REQUEST, deferred, DIVERGENCE_DEFERRED_ACCEPT },
-	/* row 21 */
-	{ W_SYNCHRONIZED, K_GONE, gave_up, DIVERGENCE_SILENT_CLOSE },
+	{ W(ESTABLISHED) | W(CLOSE_WAIT), K(NEW_SYN_RECV), deferred, DIVERGENCE_DEFERRED_ACCEPT,
+	  false, false, "the request has its final ACK and waits for data" },
+	/* row 13 */
+	{ W_SYNCHRONIZED | W(TIME_WAIT), K_FIN_AWAITED, fin_is_not_taken,
+	  DIVERGENCE_FIN_UNPROCESSED, false, false,
+	  "the FIN came twice, a second ago, and RCV.NXT has not reached it" },
+	/* row 16 */
+	{ W(ESTABLISHED) | W(CLOSE_WAIT), K_FIN_OUT, fin_is_stalled, DIVERGENCE_FIN_STALLED, false,
+	  false, "SND.NXT is before the FIN, and nothing was acknowledged for ten seconds" },
+	{ W(ESTABLISHED) | W(CLOSE_WAIT), K_FIN_OUT, fin_is_queued, DIVERGENCE_FIN_QUEUED, false,
+	  false, "SND.NXT is before the FIN" },
+	/* Our FIN or RST died on its way out: the peer knows nothing of it. */
+	{ W(ESTABLISHED) | W(CLOSE_WAIT), K_FIN_OUT, sent_was_dropped, DIVERGENCE_PEER_UNAWARE,
+	  false, false, "the kernel dropped our FIN on its way out" },
+	{ W_SYNCHRONIZED, K_GONE, sent_was_dropped, DIVERGENCE_PEER_UNAWARE, false, true,
+	  "the kernel dropped our RST, or our last FIN, on its way out" },
+	/* row 21: whether the peer could know is told by whether it acknowledged our FIN */
+	{ W_FIN_UNACKED, K_GONE, gave_up, DIVERGENCE_PEER_UNAWARE, false, true,
+	  "a timer or ICMP closed the socket, and our FIN was never acknowledged" },
+	{ W_SYNCHRONIZED & ~W_FIN_UNACKED, K_GONE, gave_up, DIVERGENCE_SILENT_CLOSE, false, true,
+	  "a timer or ICMP closed the socket, and no FIN or RST said so" },
+	/* row 19 */
+	{ W(TIME_WAIT), K_GONE, was_never_there, DIVERGENCE_TIME_WAIT_MISSING, false, true,
+	  "a clean close, and two looks right after it found no minisocket" },
+};
+
+static const struct moment_rule moments[] = {
+	/* row 26 */
+	{ W(SYN_SENT), MOMENT_STEP, EV_SEND_REFUSAL, DIVERGENCE_SYNACK_REFUSED, NULL,
+	  "a RST left that does not end the connect()" },
+	/* row 14: of each only when the socket is seen to live on, see resets.c */
+	{ W_SYNCHRONIZED, MOMENT_STEP, EV_RCV_RST_IN_WINDOW, DIVERGENCE_RESET_IGNORED, NULL,
+	  "RST in the window, not at RCV.NXT; three are forged_reset" },
+	{ W_SYNCHRONIZED, MOMENT_STEP, EV_RCV_RST_OUTSIDE, DIVERGENCE_RESET_IGNORED, NULL,
+	  "RST outside the window; three are forged_reset" },
+	/* row 15, from the minisocket */
+	{ W(FIN_WAIT_2), MOMENT_STEP, EV_SEND_RST, DIVERGENCE_DATA_AFTER_CLOSE, NULL,
+	  "a RST left for an orphan in FIN_WAIT_2" },
+	/* row 19 */
+	{ W(TIME_WAIT), MOMENT_STEP, EV_SEND_SYN, DIVERGENCE_TIME_WAIT_REUSED, "active",
+	  "connect() took the ports" },
+	{ W(TIME_WAIT), MOMENT_STEP, EV_RCV_SYN_NEW, DIVERGENCE_TIME_WAIT_REUSED, "passive",
+	  "a newer SYN came" },
+	/* row 22 */
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_KILLED, DIVERGENCE_KILLED, NULL, "sk_err ECONNABORTED" },
+	/* row 15 */
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_DATA_AFTER_CLOSE, DIVERGENCE_DATA_AFTER_CLOSE, NULL,
+	  "sk_err ECONNRESET after close(), and no RST came" },
+	/* row 10 */
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_NEVER_ACCEPTED, DIVERGENCE_NEVER_ACCEPTED, NULL,
+	  "closed without shutdown, right after its listener" },
+	/* row 20 */
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_LINGER2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "linger2",
+	  "TCP_LINGER2 < 0" },
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_MEMORY, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "memory",
+	  "an orphan closed without an error" },
+	/* row 7 */
+	{ W(SYN_RECEIVED), MOMENT_VANISHED, KS_NEW_SYN_RECV, DIVERGENCE_REQUEST_EXPIRED, NULL,
+	  "a look misses the request" },
+	/* row 18 */
+	{ W(FIN_WAIT_2), MOMENT_VANISHED, KS_FIN_WAIT2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "timeout",
+	  "a look misses the orphan's minisocket" },
+	/* row 19 */
+	{ W(CLOSED), MOMENT_VANISHED, KS_TIME_WAIT, DIVERGENCE_TIME_WAIT_ASSASSINATED, NULL,
+	  "a RST came in TIME_WAIT, and a look misses the minisocket" },
 };
 
 bool compare_agree(const struct conn *conn)
 {
 	enum fsm_state wire = conn_local_state(conn);
 
+	if (!(conn->flags & CONN_WIRE_SEEN))
+		/* The tap need not see everything; but a SYN that the kernel dropped is none. */
+		return conn->kernel.state != KS_SYN_SENT ||
+		       !(conn->evidence & EVIDENCE_SENT_DROPPED);
 	if (dialogue_syn_unanswered(&conn->talk) || conn->held_flags)
+		return false;
+	if (fsm_is_synchronized(wire) && dialogue_fin_pending(&conn->talk))
 		return false;
 	/* A cookie's handshake has no socket: the listener stands for it. */
 	if (wire == FSM_SYN_RECEIVED && conn->evidence & EVIDENCE_COOKIE &&
@@ -121,22 +263,45 @@ bool compare_agree(const struct conn *conn)
 	return kview_may_stand_beside(wire, conn->kernel.state, conn->kernel.substate);
 }
 
-struct verdict compare_explain(const struct conn *conn, const struct rec_snapshot *look,
-			       const char *drop_reason)
+struct verdict compare_explain(const struct circumstances *at)
 {
-	uint32_t wire = 1u << conn_local_state(conn), kernel = 1u << conn->kernel.state;
-	struct verdict verdict = { .divergent = false };
+	uint32_t wire = 1u << conn_local_state(at->conn), kernel = 1u << at->conn->kernel.state;
+	bool owned = at->look->bits & SNAP_OWNED || at->look->backlog_bytes;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		if (!(rules[i].wire & wire) || !(rules[i].kernel & kernel) ||
-		    !rules[i].holds(conn, look, drop_reason, &verdict.reason))
-			continue;
-		verdict.divergent = true;
-		verdict.kind = rules[i].kind;
-		return verdict;
+		struct verdict verdict = { .divergent = true,
+					   .ends = rules[i].ends,
+					   .kind = rules[i].kind };
+
+		if (rules[i].owned == owned && rules[i].wire & wire && rules[i].kernel & kernel &&
+		    rules[i].holds(at, &verdict.reason))
+			return verdict;
 	}
-	verdict.reason = NULL;
-	return verdict;
+	return (struct verdict){ .divergent = false };
+}
+
+bool compare_rule_at(size_t index, struct compare_rule *ret)
+{
+	if (index >= ARRAY_SIZE(rules))
+		return false;
+	*ret = (struct compare_rule){ rules[index].wire, rules[index].kernel, rules[index].kind,
+				      rules[index].ends, rules[index].when };
+	return true;
+}
+
+const struct moment_rule *compare_moment(enum moment_trigger trigger, uint8_t what,
+					 enum fsm_state wire)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(moments); i++)
+		if (moments[i].trigger == trigger && moments[i].what == what &&
+		    moments[i].wire & 1u << wire)
+			return &moments[i];
+	return NULL;
+}
+
+const struct moment_rule *compare_moment_at(size_t index)
+{
+	return index < ARRAY_SIZE(moments) ? &moments[index] : NULL;
 }
 
 bool compare_drop_is_before_tcp(const char *reason)

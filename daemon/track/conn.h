@@ -32,22 +32,31 @@ enum conn_evidence {
 	EVIDENCE_ACCEPT_FULL_AT_SYN = 0x01,
 	EVIDENCE_SYN_QUEUE_FULL = 0x02,
 	EVIDENCE_ACCEPT_FULL_AT_ACK = 0x04,
-	EVIDENCE_COOKIE = 0x08,	   /* a SYN-ACK left without a request socket */
-	EVIDENCE_FILTERED = 0x10,  /* drop_reason is set: a segment died before TCP */
-	EVIDENCE_SYN_AGAIN = 0x20, /* an unanswered SYN was retransmitted */
+	EVIDENCE_COOKIE = 0x08,	       /* a SYN-ACK left without a request socket */
+	EVIDENCE_FILTERED = 0x10,      /* drop_reason: a segment that arrived died before TCP */
+	EVIDENCE_SYN_AGAIN = 0x20,     /* an unanswered SYN was retransmitted */
+	EVIDENCE_SENT_DROPPED = 0x40,  /* drop_reason: a SYN, FIN or RST of ours died */
+	EVIDENCE_FAST_OPEN = 0x80,     /* a SYN-ACK left with a child behind it */
+	EVIDENCE_LAST_QUARTER = 0x100, /* the SYN queue had room only for proven peers */
+	EVIDENCE_DROPPED = 0x200,      /* drop_reason: a segment that arrived died in TCP */
 	/* NAT: what left had another tuple; what arrives is seen under that one, if at all */
-	EVIDENCE_TRANSLATED = 0x40,
+	EVIDENCE_TRANSLATED = 0x400,
 };
 
 enum conn_flag {
-	CONN_WIRE_SEEN = 0x01,	    /* segments of it were seen: the dialogue runs */
-	CONN_OPENED = 0x02,	    /* counted in connections_opened_total */
-	CONN_LOCAL_FIN = 0x04,	    /* the local end sent a FIN */
-	CONN_REMOTE_FIN = 0x08,	    /* the remote end sent one */
-	CONN_CROSSED_FINS = 0x10,   /* neither had seen the other's */
-	CONN_UNOBSERVABLE = 0x20,   /* `why` holds, for good */
-	CONN_HANDSHAKE_SEEN = 0x40, /* from its SYN: handshake latency is meaningful */
-	CONN_REPORTED = 0x80,	    /* its end is told; it stays to know late segments by */
+	CONN_WIRE_SEEN = 0x01,	      /* segments of it were seen: the dialogue runs */
+	CONN_OPENED = 0x02,	      /* counted in connections_opened_total */
+	CONN_LOCAL_FIN = 0x04,	      /* the local end sent a FIN */
+	CONN_REMOTE_FIN = 0x08,	      /* the remote end sent one */
+	CONN_CROSSED_FINS = 0x10,     /* neither had seen the other's */
+	CONN_UNOBSERVABLE = 0x20,     /* `why` holds, for good */
+	CONN_HANDSHAKE_SEEN = 0x40,   /* from its SYN: handshake latency is meaningful */
+	CONN_REPORTED = 0x80,	      /* its end is told; it stays to know late segments by */
+	CONN_LAST_SENT = 0x100,	      /* the newest segment is one that we sent */
+	CONN_PROBED = 0x200,	      /* decided whether to ask for its TIME_WAIT minisocket, */
+	CONN_PROBING = 0x400,	      /* and it is asked for, see minisockets.c */
+	CONN_MINISOCKET_GONE = 0x800, /* by what was seen on the wire */
+	CONN_RESET_SENT = 0x1000,     /* our RST ended it */
 };
 
 /* What a sweep said against the kernel's view, until a look decides. */
@@ -70,35 +79,35 @@ struct conn {
 	uint64_t parted_ns;    /* since when the views differ; 0 = they agree */
 	uint64_t looked_ns;    /* of the last fresh look since then */
 	uint64_t time_wait_ns; /* the reference's TIME_WAIT began or was re-armed */
-	uint64_t syn_ns;       /* of the newest unanswered SYN that arrived */
-	uint64_t syn_gap_ns;   /* between the last two of them; 0 = one came */
+	uint64_t segment_ns;   /* newest segment; 0 = none */
+	uint64_t changed_ns;   /* newest state change that a tracepoint told; 0 = none */
 	struct state_path local_path, remote_path, kernel_path;
-	uint64_t since_ns; /* of the open divergence, as the next two */
-	uint64_t divergence_id;
-	const char *open_reason;  /* static text, or NULL */
 	uint32_t hash, next_free; /* flowtable's */
 	uint32_t life;		  /* its number in the history */
 	uint32_t divergences;	  /* bit per kind ever opened */
 	uint32_t anomalies;
-	uint32_t last_seq, last_ack; /* with the next three: the newest segment, to know a copy */
-	uint32_t last_ifindex;
+	uint32_t finding; /* findings.h; FINDING_NONE while there is nothing odd about it */
+	uint32_t last_seq, last_ack, last_payload; /* of the newest segment, with */
+	uint32_t last_ifindex;	     /* the next ones: to know a copy, and as evidence */
 	uint32_t held_seq, held_ack; /* a RST that waits for the stack's word, see resets.c */
 	uint16_t last_ip_id;
-	uint16_t drop_reason;
-	uint16_t compared; /* bit per fsm_state in which the views were seen to agree */
-	uint16_t epoch;	   /* of the loss it was last confirmed after */
-	uint16_t swept;	   /* number of the sweep that last found it, 0 = none did */
+	uint16_t drop_reason; /* with EVIDENCE_*DROPPED, EVIDENCE_FILTERED */
+	uint16_t flags;	      /* enum conn_flag */
+	uint16_t evidence;    /* enum conn_evidence */
+	uint16_t compared;    /* bit per fsm_state in which the views were seen to agree */
+	uint16_t epoch;	      /* of the loss it was last confirmed after */
+	uint16_t swept;	      /* number of the sweep that last found it, 0 = none did */
 	uint8_t last_flags;
 	uint8_t held_flags; /* of it; 0 = none waits */
-	uint8_t flags;	    /* enum conn_flag */
-	uint8_t evidence;   /* enum conn_evidence */
 	uint8_t role;	    /* enum connection_role */
 	uint8_t end;	    /* enum connection_end, END_UNKNOWN until known */
 	uint8_t why;	    /* enum unobservable_reason */
 	uint8_t open_kind;  /* enum divergence_kind, CONN_NO_KIND */
-	uint8_t tries;	    /* looks since the views parted; polls of a half-open connection */
-	uint8_t doubt;	    /* enum conn_doubt */
-	bool in_use;	    /* flowtable's */
+	uint8_t conditions; /* bit per enum condition */
+	uint8_t change_from, change_to, change_bits; /* of the newest state change */
+	uint8_t tries; /* looks since the views parted; polls of a half-open connection */
+	uint8_t doubt; /* enum conn_doubt */
+	bool in_use;   /* flowtable's */
 };
 
 /* A new life on the key that flowtable_add gave it. */

@@ -14,20 +14,8 @@
 #include "track/tracker_parts.h"
 #include "util.h"
 
-/* Looks are repeated at settle << tries up to this shift, and given up after LOOKS_MAX. */
-#define BACKOFF_SHIFT_MAX 5u
+/* How many looks find a difference that no rule names before it is given up. */
 #define LOOKS_MAX 6u
-
-/* A handshake of which the kernel holds nothing, without a word for this long, has ended: no gap
- * between SYNs is longer (tcp_syn_retries = 6: 32 s, then 64 s of waiting). */
-#define HALF_OPEN_IDLE_NS (65 * NS_PER_SEC)
-/* A SYN nobody answers is sent again after 1 s, or 3 s by older stacks (RFC 6298 §2.1), and then
- * after twice the gap before: who is silent for longer has given up. */
-#define FIRST_SYN_GAP_NS (4 * NS_PER_SEC)
-
-/* Minisockets vanish silently: how often one that ought to be gone is asked for. */
-#define MINISOCKET_POLL_NS (1 * NS_PER_SEC)
-#define ORPHAN_POLL_NS (2 * NS_PER_SEC)
 
 static bool kernel_gone(const struct conn *conn)
 {
@@ -39,64 +27,9 @@ static bool wire_over(const struct conn *conn)
 	return conn_local_state(conn) == FSM_CLOSED;
 }
 
-/* How long a poll of a silent socket waits; 0 = it need not be polled. */
-static uint64_t poll_interval(const struct tracker *tracker, const struct conn *conn)
-{
-	const struct kview *kernel = &conn->kernel;
-
-	if (conn->doubt > DOUBT_SEED)
-		return tracker->settings.settle_ns;
-	if (kernel->state == KS_NEW_SYN_RECV)
-		return NS_PER_SEC << MIN(conn->tries, BACKOFF_SHIFT_MAX);
-	if (kernel->state != KS_TIME_WAIT)
-		return 0;
-	if (kernel->substate == KS_FIN_WAIT2)
-		return ORPHAN_POLL_NS;
-	if (!(conn->flags & CONN_WIRE_SEEN) || wire_over(conn))
-		return MINISOCKET_POLL_NS;
-	return 0;
-}
-
-static bool waits_for_peer(const struct conn *conn)
-{
-	enum fsm_state wire = conn_local_state(conn);
-
-	if (!(conn->flags & CONN_WIRE_SEEN))
-		return false;
-	return wire == FSM_LISTEN || (wire <= FSM_SYN_RECEIVED && kernel_gone(conn));
-}
-
-/* When the silence of a peer that waits_for_peer() has lasted too long. */
-static uint64_t patience_ends(const struct conn *conn)
-{
-	uint64_t gap_ns = conn->syn_gap_ns * 5 / 2;
-
-	if (conn_local_state(conn) != FSM_LISTEN)
-		return conn->last_ns + HALF_OPEN_IDLE_NS;
-	return conn->last_ns + MIN(MAX(gap_ns, FIRST_SYN_GAP_NS), 2 * HALF_OPEN_IDLE_NS);
-}
-
-static uint64_t next_due(const struct tracker *tracker, const struct conn *conn)
-{
-	uint64_t due_ns = UINT64_MAX, poll_ns = poll_interval(tracker, conn);
-	uint64_t asked_ns = MAX(conn->looked_ns, conn->last_ns);
-
-	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) == FSM_TIME_WAIT)
-		due_ns = conn->time_wait_ns + tracker->settings.time_wait_ns;
-	if (conn->parted_ns)
-		due_ns = MIN(due_ns, MAX(conn->parted_ns, conn->looked_ns) +
-					     (tracker->settings.settle_ns
-					      << MIN(conn->tries, BACKOFF_SHIFT_MAX)));
-	else if (poll_ns)
-		due_ns = MIN(due_ns, asked_ns + poll_ns);
-	if (waits_for_peer(conn))
-		due_ns = MIN(due_ns, patience_ends(conn));
-	return due_ns;
-}
-
 static void arm(struct tracker *tracker, uint32_t handle, struct conn *conn)
 {
-	uint64_t due_ns = next_due(tracker, conn);
+	uint64_t due_ns = tracker_next_due(tracker, conn);
 
 	if (due_ns == UINT64_MAX) {
 		/* Left to fire where it is set: that is rarer than setting it again. */
@@ -105,6 +38,60 @@ static void arm(struct tracker *tracker, uint32_t handle, struct conn *conn)
 	/* A deadline that fires early finds nothing to do and sets the right one. */
 	if (!conn->deadline.due_ns || due_ns < conn->deadline.due_ns)
 		deadlines_set(&tracker->wheel, handle, due_ns);
+}
+
+/* What it was that parted the views, now that they have come together by themselves. */
+static enum transient transient_of(const struct conn *conn, const struct finding *finding)
+{
+	enum fsm_state wire = finding ? finding->parted_wire : conn_local_state(conn);
+	uint8_t kernel = finding ? finding->parted_kernel : conn->kernel.state;
+
+	if (finding && finding->was_owned)
+		return TRANSIENT_OWNER_BUSY;
+	if (wire == FSM_CLOSED && kernel == KS_NEW_SYN_RECV)
+		return TRANSIENT_REQUEST_OUTLIVES_LISTENER;
+	if (conn->tries)
+		return TRANSIENT_SETTLED_LATE;
+	if (finding && finding->fin_waited)
+		return TRANSIENT_FIN_WAITED;
+	if (wire == FSM_CLOSED && conn->flags & CONN_RESET_SENT)
+		return TRANSIENT_RESET_BEFORE_EVENT;
+	if ((wire == FSM_ESTABLISHED && kernel == KS_FIN_WAIT1) ||
+	    (wire == FSM_CLOSE_WAIT && kernel == KS_LAST_ACK))
+		return TRANSIENT_FIN_QUEUED_BRIEFLY;
+	return TRANSIENT_IN_FLIGHT;
+}
+
+/* Two SYN cookies' and TFO's divergences last while the views agree: their proof is a SYN-ACK. */
+static bool is_proven(const struct conn *conn)
+{
+	if (conn->open_kind == DIVERGENCE_COOKIE_STATELESS)
+		return conn_local_state(conn) == FSM_SYN_RECEIVED;
+	return conn->open_kind == DIVERGENCE_FAST_OPEN && conn->kernel.state == KS_SYN_RECV;
+}
+
+static void reunite(struct tracker *tracker, struct conn *conn)
+{
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	if (conn->open_kind == CONN_NO_KIND)
+		tracker->stats.transients[transient_of(conn, finding)]++;
+	conn->tries = 0;
+	conn->parted_ns = 0;
+	conn->evidence &= (uint16_t) ~(EVIDENCE_FILTERED | EVIDENCE_DROPPED |
+				       EVIDENCE_SENT_DROPPED | EVIDENCE_SYN_AGAIN);
+	if (finding)
+		finding->owned_looks = 0;
+}
+
+/* Nothing odd about it any more? What is remembered of its RSTs and of its progress stays. */
+static void tidy(struct tracker *tracker, struct conn *conn)
+{
+	const struct finding *finding = tracker_finding(tracker, conn);
+
+	if (finding && conn->open_kind == CONN_NO_KIND && !finding->resets &&
+	    !finding->resets_unsettled && !finding->stalled_since_ns)
+		tracker_drop_finding(tracker, conn);
 }
 
 static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
@@ -119,13 +106,33 @@ static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 		conn->compared |= (uint16_t)(1u << wire);
 	}
 	if (conn->parted_ns)
-		conn->tries = 0;
-	conn->parted_ns = 0;
-	conn->evidence &= (uint8_t) ~(EVIDENCE_FILTERED | EVIDENCE_SYN_AGAIN);
-	/* A cookie's handshake lasts, stateless, until the final ACK makes a socket. */
-	if (conn->open_kind == DIVERGENCE_COOKIE_STATELESS && wire == FSM_SYN_RECEIVED)
+		reunite(tracker, conn);
+	if (conn->open_kind != CONN_NO_KIND && !is_proven(conn))
+		tracker_close_divergence(tracker, conn, now_ns);
+	if (conn->finding != FINDING_NONE)
+		tidy(tracker, conn);
+}
+
+static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	bool received = !(conn->flags & CONN_LAST_SENT);
+	struct finding *finding = tracker_need_finding(tracker, conn);
+
+	conn->parted_ns = now_ns;
+	conn->looked_ns = 0;
+	conn->tries = 0;
+	if (!finding)
 		return;
-	tracker_close_divergence(tracker, conn, now_ns);
+	finding->look_ns = 0;
+	finding->progress_ns = 0;
+	finding->owned_looks = 0;
+	finding->was_owned = false;
+	finding->parted_wire = conn_local_state(conn);
+	finding->parted_kernel = conn->kernel.state;
+	finding->fin_waited = dialogue_fin_pending(&conn->talk);
+	finding->syns = dialogue_syn_unanswered(&conn->talk);
+	finding->syn_gap_ns = 0;
+	finding->fins = received && conn->last_flags & TCPF_FIN;
 }
 
 /* Both views call it closed; or it was the kernel's alone and is gone. */
@@ -136,6 +143,22 @@ static bool is_finished(const struct conn *conn)
 	if (!(conn->flags & CONN_WIRE_SEEN))
 		return conn->kernel_path.count > 0;
 	return wire_over(conn);
+}
+
+/* The SYN-ACK itself is the proof: there is nothing to wait for. */
+static void open_proven(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct verdict verdict = { .divergent = true, .kind = DIVERGENCE_COOKIE_STATELESS };
+
+	if (!(conn->evidence & (EVIDENCE_COOKIE | EVIDENCE_FAST_OPEN)) ||
+	    conn_local_state(conn) != FSM_SYN_RECEIVED || conn->flags & CONN_UNOBSERVABLE)
+		return;
+	if (conn->evidence & EVIDENCE_COOKIE && kernel_gone(conn)) {
+		tracker_open_divergence(tracker, conn, verdict, now_ns);
+	} else if (conn->evidence & EVIDENCE_FAST_OPEN && conn->kernel.state == KS_SYN_RECV) {
+		verdict.kind = DIVERGENCE_FAST_OPEN;
+		tracker_open_divergence(tracker, conn, verdict, now_ns);
+	}
 }
 
 void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
@@ -152,52 +175,66 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 		tracker_report_end(tracker, conn, now_ns);
 		conn->last_ns = now_ns;
 	}
-	if (wire_seen && conn->evidence & EVIDENCE_COOKIE && kernel_gone(conn) &&
-	    conn_local_state(conn) == FSM_SYN_RECEIVED)
-		/* The SYN-ACK itself is the proof: there is nothing to wait for. */
-		tracker_open_divergence(tracker, conn,
-					(struct verdict){ .divergent = true,
-							  .kind = DIVERGENCE_COOKIE_STATELESS },
-					now_ns);
-	if (!wire_seen || tracker->settings.wire_only || compare_agree(conn)) {
+	if (wire_seen && !tracker->settings.wire_only)
+		open_proven(tracker, conn, now_ns);
+	if (tracker->settings.wire_only || compare_agree(conn))
 		agree(tracker, conn, now_ns);
-	} else if (!conn->parted_ns) {
-		conn->parted_ns = now_ns;
-		conn->looked_ns = 0;
-		conn->tries = 0;
-	}
+	else if (!conn->parted_ns)
+		part(tracker, conn, now_ns);
+	tracker_watch_minisocket(tracker, conn, now_ns);
 	arm(tracker, handle, conn);
 }
 
-/* Asks the kernel. False: no answer, or a socket whose owner keeps the stack waiting. */
-static bool take_look(struct tracker *tracker, struct conn *conn, struct rec_snapshot *ret_snapshot,
+/* A socket whose owner keeps the stack waiting: nothing it shows is news. */
+static void note_owned(struct finding *finding, uint64_t now_ns)
+{
+	if (!finding->owned_looks)
+		finding->owned_since_ns = now_ns;
+	finding->was_owned = true;
+	if (finding->owned_looks < UINT8_MAX)
+		finding->owned_looks++;
+}
+
+static void note_look(struct finding *finding, const struct rec_snapshot *look, uint64_t now_ns)
+{
+	finding->look = *look;
+	finding->look_ns = now_ns;
+	if (look->bits & SNAP_OWNED || look->backlog_bytes) {
+		note_owned(finding, now_ns);
+		return;
+	}
+	finding->owned_looks = 0;
+	if (look->bits & SNAP_QUEUES)
+		return;
+	if (!finding->progress_ns || finding->progress_una != look->vars.snd_una)
+		finding->progress_ns = now_ns;
+	finding->progress_una = look->vars.snd_una;
+}
+
+/* What the look found is taken for the kernel's view. */
+static void take_look(struct tracker *tracker, struct conn *conn, const struct rec_snapshot *look,
 		      uint64_t now_ns)
 {
-	struct endpoint_facts facts;
-	struct dialogue_steps steps;
-	struct rec_socket answer;
 	enum fsm_state from = kview_as_fsm(conn->kernel.state, conn->kernel.substate);
+	const struct endpoint_facts facts = conn_facts(look);
 	uint8_t before = conn->kernel.state;
+	struct dialogue_steps steps;
 
-	conn->looked_ns = now_ns;
-	if (conn->tries < UINT8_MAX)
-		conn->tries++;
-	tracker->stats.looks++;
-	if (!tracker->ops.look || tracker->ops.look(tracker->ops.context, &conn->key, &answer))
-		return false;
-	*ret_snapshot = answer.snapshot;
-	if (ret_snapshot->bits & SNAP_OWNED || ret_snapshot->backlog_bytes)
-		return false;
-	facts = conn_facts(ret_snapshot);
 	if (facts.known && conn->flags & CONN_WIRE_SEEN) {
 		dialogue_learn(&conn->talk, &facts, &steps);
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 	}
 	tracker_release_reset(tracker, conn, now_ns);
-	tracker_take_snapshot(tracker, conn, ret_snapshot, true);
-	tracker_settle_doubt(tracker, conn, ret_snapshot, from);
+	tracker_take_snapshot(tracker, conn, look, true);
+	tracker_settle_doubt(tracker, conn, look, from);
+	tracker_settle_resets(tracker, conn, now_ns);
 	tracker_tell_look(tracker, conn, before, now_ns);
-	return true;
+	if (look->state == KS_TIME_WAIT)
+		conn->flags &= (uint16_t)~CONN_PROBING;
+	/* A RST ended it before its time; a minisocket that RFC 1337 protects is still there. */
+	if (before == KS_TIME_WAIT && kernel_gone(conn) && wire_over(conn) &&
+	    now_ns - conn->time_wait_ns < tracker->settings.time_wait_ns)
+		tracker_vanished_moment(tracker, conn, KS_TIME_WAIT, now_ns);
 }
 
 /* The difference stays without a name: say so, and follow the kernel from here on. */
@@ -234,6 +271,9 @@ static bool end_handshake(struct tracker *tracker, uint32_t handle, struct conn 
 	if (wire == FSM_SYN_SENT || wire == FSM_SYN_RECEIVED ||
 	    (conn->open_kind == DIVERGENCE_ACCEPT_QUEUE_OVERFLOW && request_gone &&
 	     !(conn->evidence & EVIDENCE_COOKIE))) {
+		/* A request has no tracepoint; a full socket's has told why it closed. */
+		if (!(conn->evidence & EVIDENCE_COOKIE) && !conn->changed_ns)
+			tracker_vanished_moment(tracker, conn, KS_NEW_SYN_RECV, now_ns);
 		if (conn->end == END_UNKNOWN)
 			conn->end = END_HANDSHAKE_TIMEOUT;
 		tracker_finish(tracker, handle, now_ns);
@@ -242,14 +282,71 @@ static bool end_handshake(struct tracker *tracker, uint32_t handle, struct conn 
 	return false;
 }
 
+/* An orphan's minisocket has run out: RFC 9293 has no such timer. */
+static bool end_orphan(struct tracker *tracker, uint32_t handle, struct conn *conn, uint64_t now_ns)
+{
+	if (!kernel_gone(conn) || conn_local_state(conn) != FSM_FIN_WAIT_2 ||
+	    conn->kernel.cause != CLOSED_BY_FIN_WAIT_2 || !conn->changed_ns)
+		return false;
+	tracker_vanished_moment(tracker, conn, KS_FIN_WAIT2, now_ns);
+	tracker_finish(tracker, handle, now_ns);
+	return true;
+}
+
+static struct verdict explain(struct tracker *tracker, const struct conn *conn,
+			      const struct rec_snapshot *look, uint64_t now_ns)
+{
+	const uint16_t dropped = EVIDENCE_FILTERED | EVIDENCE_DROPPED | EVIDENCE_SENT_DROPPED;
+	struct circumstances at = {
+		.conn = conn,
+		.finding = tracker_finding(tracker, conn),
+		.look = look,
+		.parted_ns = conn->parted_ns,
+		.now_ns = now_ns,
+	};
+
+	if (!at.finding)
+		return (struct verdict){ .divergent = false };
+	if (conn->evidence & dropped && tracker->ops.drop_reason)
+		at.drop_reason = tracker->ops.drop_reason(tracker->ops.context, conn->drop_reason);
+	return compare_explain(&at);
+}
+
+/* True when the connection was finished. */
+static bool pronounce(struct tracker *tracker, uint32_t handle, struct conn *conn,
+		      struct verdict verdict, uint64_t now_ns)
+{
+	if (verdict.kind == DIVERGENCE_TIME_WAIT_MISSING)
+		tracker_miss_minisocket(tracker, conn, now_ns);
+	else
+		tracker_open_divergence(tracker, conn, verdict, now_ns);
+	if (verdict.ends)
+		tracker_finish(tracker, handle, now_ns);
+	return verdict.ends;
+}
+
+/* The owner keeps the stack waiting: nothing can be said but that, and in time who is to blame. */
+static void judge_owner(struct tracker *tracker, uint32_t handle, struct conn *conn,
+			const struct rec_snapshot *look, uint64_t now_ns)
+{
+	if (conn->parted_ns && !(conn->flags & CONN_UNOBSERVABLE) &&
+	    !tracker_is_stale(tracker, conn)) {
+		struct verdict verdict = explain(tracker, conn, look, now_ns);
+
+		if (verdict.divergent && pronounce(tracker, handle, conn, verdict, now_ns))
+			return;
+	}
+	arm(tracker, handle, conn);
+}
+
 static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		  const struct rec_snapshot *look, uint64_t now_ns)
 {
-	const char *drop_reason = NULL;
 	struct verdict verdict;
 
 	tracker->stats.comparisons++;
-	if (end_handshake(tracker, handle, conn, now_ns))
+	if (end_handshake(tracker, handle, conn, now_ns) ||
+	    end_orphan(tracker, handle, conn, now_ns))
 		return;
 	if (conn->evidence & EVIDENCE_TRANSLATED)
 		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
@@ -257,16 +354,14 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		give_up(tracker, handle, conn, conn->why, now_ns);
 		return;
 	}
-	if (conn->evidence & EVIDENCE_FILTERED && tracker->ops.drop_reason)
-		drop_reason = tracker->ops.drop_reason(tracker->ops.context, conn->drop_reason);
-	verdict = compare_explain(conn, look, drop_reason);
+	verdict = explain(tracker, conn, look, now_ns);
+	/* Where minisockets are known to be missing, it does not matter when one is missed. */
+	if (!verdict.divergent && conn_local_state(conn) == FSM_TIME_WAIT && kernel_gone(conn) &&
+	    tracker_misses_minisockets(tracker, conn))
+		verdict = (struct verdict){ true, true, DIVERGENCE_TIME_WAIT_MISSING, NULL };
 	if (verdict.divergent) {
-		tracker_open_divergence(tracker, conn, verdict, now_ns);
-		if (verdict.kind == DIVERGENCE_SILENT_CLOSE) {
-			/* Nothing more will come of it: the kernel forgot it. */
-			tracker_finish(tracker, handle, now_ns);
+		if (pronounce(tracker, handle, conn, verdict, now_ns))
 			return;
-		}
 	} else if (conn->open_kind == CONN_NO_KIND && conn->tries >= LOOKS_MAX) {
 		give_up(tracker, handle, conn,
 			dialogue_fin_pending(&conn->talk) ? UNOBSERVABLE_FIN_PENDING :
@@ -280,12 +375,27 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 /* A silent socket is asked for, or a parting has outlived the settle time. */
 static void look_again(struct tracker *tracker, uint32_t handle, struct conn *conn, uint64_t now_ns)
 {
-	struct rec_snapshot look;
+	struct finding *finding = tracker_finding(tracker, conn);
+	struct rec_socket answer;
 
-	if (!take_look(tracker, conn, &look, now_ns)) {
+	conn->looked_ns = now_ns;
+	if (conn->tries < UINT8_MAX)
+		conn->tries++;
+	tracker->stats.looks++;
+	if (!tracker->ops.look || tracker->ops.look(tracker->ops.context, &conn->key, &answer)) {
+		conn->flags &= (uint16_t)~CONN_PROBING;
+		if (finding)
+			finding->resets_unsettled = 0;
 		arm(tracker, handle, conn);
 		return;
 	}
+	if (finding)
+		note_look(finding, &answer.snapshot, now_ns);
+	if (answer.snapshot.bits & SNAP_OWNED || answer.snapshot.backlog_bytes) {
+		judge_owner(tracker, handle, conn, &answer.snapshot, now_ns);
+		return;
+	}
+	take_look(tracker, conn, &answer.snapshot, now_ns);
 	if (!conn->parted_ns || compare_agree(conn) || is_finished(conn)) {
 		tracker_compare(tracker, handle, now_ns);
 		return;
@@ -295,15 +405,22 @@ static void look_again(struct tracker *tracker, uint32_t handle, struct conn *co
 		arm(tracker, handle, conn);
 		return;
 	}
-	judge(tracker, handle, conn, &look, now_ns);
+	judge(tracker, handle, conn, &answer.snapshot, now_ns);
+}
+
+/* Is there anything to ask the kernel for, or did only the clock run? */
+static bool wants_look(struct tracker *tracker, const struct conn *conn, uint64_t now_ns)
+{
+	return tracker_next_due(tracker, conn) <= now_ns;
 }
 
 void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 {
 	struct tracker *tracker = context;
 	struct conn *conn = flowtable_at(tracker->table, handle);
-	uint64_t due_ns = next_due(tracker, conn);
+	uint64_t due_ns = tracker_next_due(tracker, conn);
 	struct dialogue_steps steps;
+	bool expired = false;
 
 	if (due_ns > now_ns) {
 		arm(tracker, handle, conn);
@@ -312,7 +429,7 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 	/* Between two packets of a capture no clock ticks: it happened when it was due. */
 	if (tracker->settings.wire_only)
 		now_ns = due_ns;
-	if (waits_for_peer(conn) && patience_ends(conn) <= now_ns) {
+	if (tracker_is_abandoned(tracker, conn, now_ns)) {
 		conn->end = END_HANDSHAKE_TIMEOUT;
 		tracker_finish(tracker, handle, now_ns);
 		return;
@@ -322,9 +439,13 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 		dialogue_expire(&conn->talk, &steps);
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 		tracker_tell(tracker, conn, ENTRY_TIMER, now_ns);
+		expired = true;
 	}
+	tracker_check_conditions(tracker, conn, now_ns);
 	if (tracker->settings.wire_only)
 		tracker_finish(tracker, handle, now_ns);
-	else
+	else if (expired || wants_look(tracker, conn, now_ns))
 		look_again(tracker, handle, conn, now_ns);
+	else
+		arm(tracker, handle, conn);
 }

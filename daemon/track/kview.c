@@ -2,21 +2,27 @@
 /* The kernel's view of one socket: see kview.h. */
 #include "track/kview.h"
 
+#include "track/closes.h"
+#include "util.h"
+
 void kview_after_change(const struct rec_state *change, uint8_t *ret_state, uint8_t *ret_substate)
 {
-	bool fin_taken = change->bits & STATE_DONE;
-
 	*ret_state = change->new_state;
 	*ret_substate = 0;
-	if (change->new_state != KS_CLOSE || change->sk_err)
+	if (change->new_state != KS_CLOSE)
 		return;
 	/* linux net/ipv4/tcp_minisocks.c:tcp_time_wait leaves a minisocket, then tcp_done(). */
-	if (fin_taken && (change->old_state == KS_FIN_WAIT2 || change->old_state == KS_CLOSING)) {
+	switch (close_classify(change, 0)) {
+	case CLOSED_BY_TIME_WAIT:
 		*ret_state = KS_TIME_WAIT;
 		*ret_substate = KS_TIME_WAIT;
-	} else if (change->old_state == KS_FIN_WAIT2 && !(change->bits & STATE_LINGER2_NEG)) {
+		break;
+	case CLOSED_BY_FIN_WAIT_2:
 		*ret_state = KS_TIME_WAIT;
 		*ret_substate = KS_FIN_WAIT2;
+		break;
+	default:
+		break;
 	}
 }
 
@@ -45,21 +51,34 @@ enum fsm_state kview_as_fsm(uint8_t state, uint8_t substate)
 }
 
 /*
- * What may stand beside what, besides equal names. Each row is a place where Linux's
+ * What may stand beside what. After the equal names, each row is a place where Linux's
  * representation differs from RFC 9293's without anything being wrong.
  */
-static const struct {
-	uint8_t wire;	/* enum fsm_state */
-	uint8_t kernel; /* enum fsm_state, by kview_as_fsm */
-	const char *why;
-} beside[] = {
+static const struct kview_pair pairs[] = {
+	{ FSM_CLOSED, FSM_CLOSED, "no socket, or one that is closed" },
+	{ FSM_LISTEN, FSM_LISTEN, "the listener, found by a lookup: it answers for the handshake" },
+	{ FSM_SYN_SENT, FSM_SYN_SENT, "the same" },
+	{ FSM_SYN_RECEIVED, FSM_SYN_RECEIVED,
+	  "a request socket (NEW_SYN_RECV); of crossed SYNs and TFO a full one (SYN_RECV)" },
+	{ FSM_ESTABLISHED, FSM_ESTABLISHED, "the same" },
+	{ FSM_CLOSE_WAIT, FSM_CLOSE_WAIT, "the same" },
+	{ FSM_FIN_WAIT_1, FSM_FIN_WAIT_1, "the same, once the FIN is on the wire" },
+	{ FSM_CLOSING, FSM_CLOSING, "the same" },
+	{ FSM_LAST_ACK, FSM_LAST_ACK, "the same, once the FIN is on the wire" },
+	{ FSM_FIN_WAIT_2, FSM_FIN_WAIT_2,
+	  "a full socket; of an orphan a TIME_WAIT minisocket with substate FIN_WAIT2" },
+	{ FSM_TIME_WAIT, FSM_TIME_WAIT, "CLOSE, and a minisocket" },
 	{ FSM_CLOSED, FSM_LISTEN, "a lookup after the end finds the listener" },
 	{ FSM_LISTEN, FSM_CLOSED, "the listener is another socket than the connection's" },
-	{ FSM_CLOSED, FSM_TIME_WAIT, "minisockets last 60 to 64 s, the reference 60 (DESIGN §5)" },
-	{ FSM_ESTABLISHED, FSM_FIN_WAIT_1, "the FIN is queued, not sent (KERNEL.md §6 row 16)" },
-	{ FSM_CLOSE_WAIT, FSM_LAST_ACK, "the same after the peer's FIN" },
+	{ FSM_CLOSED, FSM_TIME_WAIT,
+	  "minisockets last 60 to 64 s, and more if re-armed; the reference waits 60" },
 	{ FSM_LISTEN, FSM_TIME_WAIT, "a SYN over TIME_WAIT, not answered yet" },
 };
+
+const struct kview_pair *kview_pair_at(size_t index)
+{
+	return index < ARRAY_SIZE(pairs) ? &pairs[index] : NULL;
+}
 
 bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate)
 {
@@ -67,8 +86,8 @@ bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate
 
 	if (wire == kernel)
 		return true;
-	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
-		if (beside[i].wire == wire && beside[i].kernel == kernel)
+	for (size_t i = FSM_NR_STATES; i < ARRAY_SIZE(pairs); i++)
+		if (pairs[i].wire == wire && pairs[i].kernel == kernel)
 			return true;
 	return false;
 }

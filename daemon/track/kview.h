@@ -8,6 +8,7 @@
 #define TCPWITNESS_KVIEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "record.h"
@@ -18,7 +19,8 @@ struct kview {
 	uint64_t cookie;  /* of the socket; 0 = not known yet */
 	uint8_t state;	  /* enum kernel_state; KS_NONE = nothing known, KS_CLOSE = gone */
 	uint8_t substate; /* of TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
-	uint16_t error;	  /* sk_err at CLOSE */
+	uint8_t cause;	  /* enum close_cause, once the socket closed */
+	uint16_t error;	  /* sk_err then */
 };
 
 /*
@@ -29,6 +31,15 @@ void kview_after_change(const struct rec_state *change, uint8_t *ret_state, uint
 
 /* The reference's name for a kernel state; CLOSED for "gone" and "nothing known". */
 enum fsm_state kview_as_fsm(uint8_t state, uint8_t substate);
+
+/* Which kernel state may stand beside which of the reference's, and why, as a table shows it. */
+struct kview_pair {
+	enum fsm_state wire, kernel; /* the kernel's by kview_as_fsm */
+	const char *why;
+};
+
+/* NULL beyond the last one. Equal names stand first; why: how Linux represents the state. */
+const struct kview_pair *kview_pair_at(size_t index);
 
 /* May the kernel be in this state while the reference is in `wire`, for as long as it likes? */
 bool kview_may_stand_beside(enum fsm_state wire, uint8_t state, uint8_t substate);

@@ -91,6 +91,7 @@ uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint
 			return FLOW_NONE;
 		}
 	}
+	tracker_unbury(tracker, key);
 	conn_begin(flowtable_at(tracker->table, handle), now_ns, tracker->epoch);
 	flowtable_at(tracker->table, handle)->life = ++tracker->lives;
 	tracker_tell(tracker, flowtable_at(tracker->table, handle), ENTRY_BEGAN, now_ns);
@@ -104,7 +105,8 @@ static void settle_accounts(struct tracker *tracker, struct conn *conn)
 
 	move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
 	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
-	if (!(conn->flags & CONN_WIRE_SEEN))
+	/* A SYN that never left is a divergence and no riddle. */
+	if (!(conn->flags & CONN_WIRE_SEEN) && !conn->divergences)
 		conn_set_unobservable(conn, UNOBSERVABLE_UNTAPPED);
 	if (conn->flags & CONN_UNOBSERVABLE)
 		stats->unobservable[conn->why]++;
@@ -117,6 +119,7 @@ void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now
 	struct connection_report report;
 
 	tracker_close_divergence(tracker, conn, now_ns);
+	tracker_end_conditions(tracker, conn);
 	settle_accounts(tracker, conn);
 	tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
 	conn_report(conn, &report);
@@ -138,6 +141,9 @@ void tracker_finish(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 
 	if (!(conn->flags & CONN_REPORTED))
 		tracker_report_end(tracker, conn, now_ns);
+	tracker_bury(tracker, conn, now_ns);
+	tracker_end_conditions(tracker, conn);
+	tracker_drop_finding(tracker, conn);
 	deadlines_drop(&tracker->wheel, handle);
 	flowtable_remove(tracker->table, handle);
 	tracker->stats.entries = flowtable_count(tracker->table);
@@ -157,16 +163,6 @@ void tracker_forget(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	tracker_finish(tracker, handle, now_ns);
 }
 
-static void observe_handshake(struct duration_histogram *histogram, uint64_t duration_ns)
-{
-	unsigned int bucket = 0;
-
-	while (bucket < HANDSHAKE_BUCKETS - 1 && duration_ns >= HANDSHAKE_BUCKET_NS(bucket))
-		bucket++;
-	histogram->buckets[bucket]++;
-	histogram->sum_ns += duration_ns;
-}
-
 static void take_local_step(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
 			    uint64_t now_ns)
 {
@@ -178,13 +174,16 @@ static void take_local_step(struct tracker *tracker, struct conn *conn, const st
 	}
 	if (step->verdict == V_REARM || (step->to == FSM_TIME_WAIT && step->from != step->to))
 		conn->time_wait_ns = now_ns;
+	tracker_step_moment(tracker, conn, step, now_ns);
 	if (step->from == step->to)
 		return;
+	if (step->event == EV_SEND_RST)
+		conn->flags |= CONN_RESET_SENT;
 	stats->transitions[VIEW_WIRE][step->from][step->to]++;
 	move_gauge(tracker, VIEW_WIRE, step->from, step->to);
 	state_path_push(&conn->local_path, step->to);
 	if (step->to == FSM_ESTABLISHED && conn->flags & CONN_HANDSHAKE_SEEN)
-		observe_handshake(&stats->handshakes[conn->role], now_ns - conn->opened_ns);
+		duration_observe(&stats->handshakes[conn->role], now_ns - conn->opened_ns);
 	if (step->to == FSM_CLOSING)
 		conn->flags |= CONN_CROSSED_FINS;
 }
@@ -221,6 +220,8 @@ void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t s
 			   uint8_t substate)
 {
 	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
+	if (conn->conditions && conn->kernel.state != state)
+		tracker_end_conditions(tracker, conn);
 	if (conn->kernel.state != state && state != KS_LISTEN && state != KS_NONE)
 		state_path_push(&conn->kernel_path, state);
 	conn->kernel.state = state;

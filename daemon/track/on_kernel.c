@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "tcp_defs.h"
+#include "track/closes.h"
 #include "track/tracker_parts.h"
+
+/* A listener's accept queue is closed within this time. */
+#define CHILDREN_NS (2 * NS_PER_SEC)
 
 static void count_connect_failure(struct tracker *tracker, uint16_t error)
 {
@@ -26,32 +30,86 @@ static void count_connect_failure(struct tracker *tracker, uint16_t error)
 	}
 }
 
-/* What the kernel's last word says of how the connection ended, where the wire cannot. */
-static void note_close(struct conn *conn, const struct rec_state *change)
+static void note_closed_listener(struct tracker *tracker, const struct observation *seen)
 {
-	bool wire_tells = conn->flags & CONN_WIRE_SEEN;
+	struct closed_listener *place =
+		&tracker->closed_listeners[tracker->next_closed_listener++ % CLOSED_LISTENERS_MAX];
+
+	place->key = seen->key;
+	place->ts_ns = seen->ts_ns;
+}
+
+static bool is_any(const uint8_t address[16])
+{
+	static const uint8_t any[16], any_v4[16] = { [10] = 0xff, [11] = 0xff };
+
+	return !memcmp(address, any, 16) || !memcmp(address, any_v4, 16);
+}
+
+/* linux net/ipv4/inet_connection_sock.c:inet_csk_listen_stop closes what nobody accepted, one after
+ * the other, right after the listener's own LISTEN->CLOSE. */
+static bool listener_has_closed(const struct tracker *tracker, const struct observation *seen)
+{
+	for (size_t i = 0; i < CLOSED_LISTENERS_MAX; i++) {
+		const struct closed_listener *closed = &tracker->closed_listeners[i];
+
+		if (closed->ts_ns && seen->ts_ns - closed->ts_ns < CHILDREN_NS &&
+		    closed->key.local_port == seen->key.local_port &&
+		    closed->key.netns == seen->key.netns &&
+		    (is_any(closed->key.local_address) ||
+		     !memcmp(closed->key.local_address, seen->key.local_address, 16)))
+			return true;
+	}
+	return false;
+}
+
+static enum close_cause cause_of(const struct tracker *tracker, const struct conn *conn,
+				 const struct observation *seen)
+{
+	const struct finding *finding = tracker_finding(tracker, conn);
+	uint8_t context = 0;
+
+	if (!(conn->flags & CONN_WIRE_SEEN) || conn->end == END_REMOTE_RESET ||
+	    (finding && finding->resets_unsettled))
+		context |= CLOSE_RESET_SEEN;
+	if (!seen->state->sk_err && listener_has_closed(tracker, seen))
+		context |= CLOSE_LISTENER_CLOSED;
+	return close_classify(seen->state, context);
+}
+
+/* What the kernel's last word says of how the connection ended, where the wire cannot. */
+static void note_close(struct tracker *tracker, struct conn *conn, const struct observation *seen)
+{
+	const struct rec_state *change = seen->state;
+	enum close_cause cause = cause_of(tracker, conn, seen);
+	enum connection_end end = close_end(cause, change->old_state);
 
 	conn->kernel.error = change->sk_err;
-	if (change->sk_err == ECONNABORTED) {
-		conn->end = END_KILLED;
-	} else if (change->sk_err == ETIMEDOUT && change->old_state == KS_SYN_SENT) {
-		conn->end = END_HANDSHAKE_TIMEOUT;
-	} else if (change->sk_err == ETIMEDOUT) {
-		conn->end = END_TIMEOUT;
-	} else if (change->sk_err == ECONNREFUSED && change->old_state == KS_SYN_SENT) {
-		conn->end = END_REFUSED;
-	} else if (wire_tells && conn->end != END_UNKNOWN) {
-		return;
-	} else if (change->sk_err) {
-		conn->end = wire_tells ? END_UNKNOWN : END_REMOTE_RESET;
-	} else if (change->old_state == KS_LAST_ACK) {
-		conn->end = END_REMOTE_CLOSE;
-	} else if (change->old_state == KS_FIN_WAIT2 || change->old_state == KS_CLOSING ||
-		   change->old_state == KS_SYN_SENT) {
-		conn->end = END_LOCAL_CLOSE;
-	} else if (!wire_tells) {
-		conn->end = END_LOCAL_RESET;
+	conn->kernel.cause = (uint8_t)cause;
+	tracker->stats.close_causes[cause]++;
+	switch (cause) {
+	case CLOSED_BY_KILLED:
+	case CLOSED_BY_TIMEOUT:
+	case CLOSED_BY_REFUSED:
+		conn->end = (uint8_t)end;
+		break;
+	case CLOSED_BY_RESET_RECEIVED:
+	case CLOSED_BY_DATA_AFTER_CLOSE:
+	case CLOSED_BY_LOCAL_ABORT:
+	case CLOSED_BY_DISCONNECTED:
+	case CLOSED_BY_NEVER_ACCEPTED:
+	case CLOSED_BY_MEMORY:
+		/* The RST tells, if there was one. */
+		if (!(conn->flags & CONN_WIRE_SEEN))
+			conn->end = (uint8_t)end;
+		break;
+	default:
+		if (conn->end == END_UNKNOWN || !(conn->flags & CONN_WIRE_SEEN))
+			conn->end = (uint8_t)end;
+		break;
 	}
+	if (cause == CLOSED_BY_RESET_RECEIVED)
+		tracker_concede_reset(tracker, conn, seen->ts_ns);
 }
 
 /* The connection a state change belongs to; FLOW_NONE when there is none to move. */
@@ -75,6 +133,9 @@ static uint32_t connection_of(struct tracker *tracker, const struct observation 
 		/* A request that expired and was made again under the same SYN. */
 		if (conn->flags & CONN_WIRE_SEEN && wire <= FSM_ESTABLISHED && wire != FSM_CLOSED)
 			return handle;
+		if (change->old_state == KS_CLOSE)
+			tracker_reuse_moment(tracker, flowtable_at(tracker->table, handle),
+					     seen->ts_ns);
 		tracker_finish(tracker, handle, seen->ts_ns);
 	}
 	if (change->new_state != KS_CLOSE)
@@ -137,6 +198,14 @@ static void take_old_state(struct tracker *tracker, struct conn *conn, uint8_t o
 	}
 }
 
+static void note_change(struct conn *conn, const struct observation *seen)
+{
+	conn->changed_ns = conn->last_ns = seen->ts_ns;
+	conn->change_from = seen->state->old_state;
+	conn->change_to = seen->state->new_state;
+	conn->change_bits = seen->state->bits;
+}
+
 void tracker_on_state(struct tracker *tracker, const struct observation *observation)
 {
 	const struct rec_state *change = observation->state;
@@ -144,6 +213,8 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	struct conn *conn;
 	uint32_t handle;
 
+	if (change->old_state == KS_LISTEN && change->new_state == KS_CLOSE)
+		note_closed_listener(tracker, observation);
 	if (change->old_state == KS_LISTEN || change->new_state == KS_LISTEN)
 		return; /* a listener's: the listen stage takes it */
 	if (change->old_state == KS_SYN_SENT && change->new_state == KS_CLOSE)
@@ -170,10 +241,12 @@ void tracker_on_state(struct tracker *tracker, const struct observation *observa
 	if (change->new_state == KS_CLOSE)
 		tracker_release_reset(tracker, conn, observation->ts_ns);
 	kview_after_change(change, &state, &substate);
+	note_change(conn, observation);
 	if (change->new_state == KS_CLOSE)
-		note_close(conn, change);
+		note_close(tracker, conn, observation);
 	tracker_set_kernel(tracker, conn, state, substate);
 	tracker_tell_change(tracker, conn, observation);
-	conn->last_ns = observation->ts_ns;
+	if (change->new_state == KS_CLOSE)
+		tracker_close_moment(tracker, conn, observation->ts_ns);
 	tracker_compare(tracker, handle, observation->ts_ns);
 }

@@ -126,12 +126,15 @@ static uint32_t connection_of(struct tracker *tracker, const struct observation 
 		handle = FLOW_NONE;
 	}
 	if (handle != FLOW_NONE && is_new_life(flowtable_at(tracker->table, handle), seen)) {
+		if (seen->sent)
+			tracker_reuse_moment(tracker, flowtable_at(tracker->table, handle),
+					     seen->ts_ns);
 		tracker_finish(tracker, handle, seen->ts_ns);
 		handle = FLOW_NONE;
 	}
 	if (handle == FLOW_NONE) {
 		if (!is_worth_following(tracker, seen)) {
-			tracker->stats.stray_segments++;
+			tracker_on_stray(tracker, seen);
 			return FLOW_NONE;
 		}
 		handle = tracker_begin(tracker, &seen->key, seen->ts_ns);
@@ -152,25 +155,43 @@ static bool is_copy(struct conn *conn, const struct observation *seen)
 
 	if (copy)
 		return true;
-	conn->last_seq = rec->seq;
-	conn->last_ack = rec->ack;
-	conn->last_flags = rec->tcp_flags;
-	conn->last_ip_id = rec->ip_id;
-	conn->last_ifindex = rec->ifindex;
 	return false;
 }
 
-static void note_syn(struct conn *conn, uint64_t ts_ns)
+/* Of an unanswered SYN the newest segment is that SYN. */
+static void note_syn(struct tracker *tracker, struct conn *conn, uint64_t ts_ns)
 {
-	if (dialogue_syn_unanswered(&conn->talk)) {
-		conn->evidence |= EVIDENCE_SYN_AGAIN;
-		conn->syn_gap_ns = ts_ns - conn->syn_ns;
-	}
-	conn->syn_ns = ts_ns;
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	if (!dialogue_syn_unanswered(&conn->talk))
+		return;
+	conn->evidence |= EVIDENCE_SYN_AGAIN;
+	if (!finding)
+		return;
+	finding->syn_gap_ns = ts_ns - conn->segment_ns;
+	finding->syns++;
+}
+
+static void note_segment(struct tracker *tracker, struct conn *conn, const struct observation *seen)
+{
+	const struct rec_segment *rec = seen->segment;
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	conn->segment_ns = conn->last_ns = seen->ts_ns;
+	conn->last_seq = rec->seq;
+	conn->last_ack = rec->ack;
+	conn->last_payload = rec->payload_bytes;
+	conn->last_flags = rec->tcp_flags;
+	conn->last_ip_id = rec->ip_id;
+	conn->last_ifindex = rec->ifindex;
+	conn->flags &= (uint16_t)~CONN_LAST_SENT;
+	conn->flags |= seen->sent ? CONN_LAST_SENT : 0;
+	if (finding && !seen->sent && rec->tcp_flags & TCPF_FIN)
+		finding->fins++;
 }
 
 /* Before the reference runs: whether a SYN is the second one is told by what it knew so far. */
-static void weigh(struct conn *conn, const struct observation *seen)
+static void weigh(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
 	const struct rec_snapshot *snapshot = &rec->snapshot;
@@ -182,12 +203,16 @@ static void weigh(struct conn *conn, const struct observation *seen)
 	if (!seen->sent) {
 		conn_weigh_queues(conn, snapshot, rec->tcp_flags);
 		if (segment_is_syn(rec))
-			note_syn(conn, seen->ts_ns);
+			note_syn(tracker, conn, seen->ts_ns);
 		return;
 	}
 	if (segment_is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&
 	    !(snapshot->bits & SNAP_CTL_SK))
 		conn->evidence |= EVIDENCE_COOKIE;
+	/* RFC 7413: the child was made by the SYN, and accept() may have had it already. */
+	if (segment_is_synack(rec) && snapshot->state == KS_SYN_RECV &&
+	    conn_local_state(conn) == FSM_LISTEN)
+		conn->evidence |= EVIDENCE_FAST_OPEN;
 }
 
 static void note_ends(struct conn *conn, const struct observation *seen,
@@ -211,7 +236,8 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 	struct endpoint_facts facts = conn_facts(&seen->segment->snapshot);
 	bool sent = seen->sent;
 
-	weigh(conn, seen);
+	weigh(tracker, conn, seen);
+	note_segment(tracker, conn, seen);
 	if (segment_is_ahead(seen->segment))
 		facts.lagging = true;
 	if (!sent && facts.known) {
@@ -238,8 +264,8 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	if (is_copy(conn, observation))
 		return;
 	if (tracker_hold_reset(tracker, conn, observation)) {
+		note_segment(tracker, conn, observation);
 		tracker_tell_segment(tracker, conn, observation);
-		conn->last_ns = observation->ts_ns;
 		tracker_compare(tracker, handle, observation->ts_ns);
 		return;
 	}
@@ -249,6 +275,8 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 		if (tracker->ops.told)
 			tracker_note_steps(tracker, &steps);
 		tracker_tell_segment(tracker, conn, observation);
+		for (uint8_t i = 0; i < steps.local.count; i++)
+			tracker_step_moment(tracker, conn, &steps.local.at[i], observation->ts_ns);
 		tracker_finish(tracker, handle, observation->ts_ns);
 		handle = connection_of(tracker, observation);
 		if (handle == FLOW_NONE)
@@ -262,26 +290,54 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 	tracker_tell_segment(tracker, conn, observation);
 	if (segment_is_syn(observation->segment) && observation->sent)
 		tracker_count_opened(tracker, conn, ROLE_CLIENT);
-	conn->last_ns = observation->ts_ns;
+	if (conn->flags & CONN_MINISOCKET_GONE)
+		tracker_set_kernel(tracker, conn, KS_CLOSE, 0);
 	tracker_compare(tracker, handle, observation->ts_ns);
+}
+
+/* A SYN of ours that died before any tap: connect() waits, and this is all that is heard of it. */
+static uint32_t begin_unsent(struct tracker *tracker, const struct observation *seen)
+{
+	uint32_t handle;
+
+	if (!seen->sent || (seen->drop->tcp_flags & (TCPF_SYN | TCPF_ACK)) != TCPF_SYN)
+		return FLOW_NONE;
+	handle = tracker_begin(tracker, &seen->key, seen->ts_ns);
+	if (handle == FLOW_NONE)
+		return FLOW_NONE;
+	flowtable_at(tracker->table, handle)->role = ROLE_CLIENT;
+	tracker_assume_kernel(tracker, flowtable_at(tracker->table, handle), KS_SYN_SENT, 0);
+	return handle;
 }
 
 void tracker_on_drop(struct tracker *tracker, const struct observation *observation)
 {
+	const struct rec_drop *drop = observation->drop;
 	uint32_t handle = flowtable_find(tracker->table, &observation->key);
+	const char *reason = NULL;
+	bool before_tcp;
 	struct conn *conn;
-	const char *reason;
 
+	if (tracker->ops.drop_reason)
+		reason = tracker->ops.drop_reason(tracker->ops.context, drop->reason);
+	before_tcp = compare_drop_is_before_tcp(reason);
+	if (handle == FLOW_NONE && before_tcp)
+		handle = begin_unsent(tracker, observation);
 	if (handle == FLOW_NONE)
 		return;
 	conn = flowtable_at(tracker->table, handle);
-	reason = tracker->ops.drop_reason ?
-			 tracker->ops.drop_reason(tracker->ops.context, observation->drop->reason) :
-			 NULL;
 	tracker_tell_drop(tracker, conn, observation, reason);
-	/* Where the views agree the drop changed nothing that is compared. */
-	if (!conn->parted_ns || !compare_drop_is_before_tcp(reason))
+	if (observation->sent) {
+		/* What never left the wire cannot show; what left has been seen. */
+		if (!before_tcp || !(drop->tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
+			return;
+		conn->evidence |= EVIDENCE_SENT_DROPPED;
+	} else if (conn->parted_ns) {
+		/* Where the views agree the drop changed nothing that is compared. */
+		conn->evidence |= before_tcp ? EVIDENCE_FILTERED : EVIDENCE_DROPPED;
+	} else {
 		return;
-	conn->evidence |= EVIDENCE_FILTERED;
-	conn->drop_reason = (uint16_t)observation->drop->reason;
+	}
+	conn->drop_reason = (uint16_t)drop->reason;
+	tracker_compare(tracker, handle, observation->ts_ns);
 }

@@ -7,6 +7,9 @@
  */
 #include "track/tracker_parts.h"
 
+/* One or two go astray; so many on one live connection are somebody's doing. */
+#define FORGED_RESETS 3u
+
 bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
@@ -44,4 +47,37 @@ void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t 
 	for (uint8_t i = 0; i < steps.local.count; i++)
 		if (steps.local.at[i].to == FSM_CLOSED)
 			conn_note_reset(conn, false, steps.local.at[i].from);
+}
+
+void tracker_settle_resets(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct finding *finding = tracker_finding(tracker, conn);
+	uint32_t before;
+
+	if (!finding || !finding->resets_unsettled)
+		return;
+	if (kview_is_gone(conn->kernel.state) || conn->kernel.state == KS_TIME_WAIT) {
+		finding->resets_unsettled = 0;
+		return;
+	}
+	before = finding->resets;
+	finding->resets += finding->resets_unsettled;
+	finding->resets_unsettled = 0;
+	if (finding->resets < FORGED_RESETS)
+		tracker_moment(tracker, conn, DIVERGENCE_RESET_IGNORED, NULL, now_ns);
+	else if (before < FORGED_RESETS)
+		tracker_moment(tracker, conn, DIVERGENCE_FORGED_RESET, NULL, now_ns);
+}
+
+bool tracker_concede_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	const struct finding *finding = tracker_finding(tracker, conn);
+	enum fsm_state from = conn_local_state(conn);
+
+	if (!finding || !finding->resets_unsettled || !fsm_is_synchronized(from))
+		return false;
+	conn_note_reset(conn, false, from);
+	tracker_adopt_wire(tracker, conn, FSM_CLOSED, &(struct endpoint_facts){ 0 });
+	tracker_tell(tracker, conn, ENTRY_GAVE_UP, now_ns);
+	return true;
 }

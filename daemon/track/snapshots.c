@@ -30,7 +30,11 @@ void tracker_kernel_was(struct tracker *tracker, struct conn *conn, uint8_t stat
 static void take_absence(struct tracker *tracker, struct conn *conn, uint8_t found, bool fresh)
 {
 	uint8_t now = conn->kernel.state;
+	/* One that ought to be there for a while yet is missed when two looks miss it. */
+	bool young = now == KS_TIME_WAIT && conn_local_state(conn) == FSM_TIME_WAIT;
 
+	if (young && conn->tries < LOOKS_TO_BELIEVE)
+		return;
 	if (now == KS_NONE && found == KS_LISTEN)
 		tracker_set_kernel(tracker, conn, KS_LISTEN, 0);
 	else if (now == KS_NEW_SYN_RECV || (is_silent(now) && fresh))

@@ -6,6 +6,10 @@
 
 #include "track/tracker_parts.h"
 
+/* So many connections may have something odd about them at a time. */
+#define FINDINGS_LEAST 1024u
+#define FINDINGS_SHARE 8u
+
 static struct deadline *deadline_of(void *context, uint32_t handle)
 {
 	const struct tracker *tracker = context;
@@ -20,8 +24,9 @@ struct tracker *tracker_new(const struct tracker_settings *settings, const struc
 	if (!tracker)
 		return NULL;
 	tracker->table = flowtable_new(settings->flows_max, settings->hash_seed);
-	if (!tracker->table) {
-		free(tracker);
+	tracker->findings = findings_new(FINDINGS_LEAST + settings->flows_max / FINDINGS_SHARE);
+	if (!tracker->table || !tracker->findings) {
+		tracker_free(tracker);
 		return NULL;
 	}
 	tracker->settings = *settings;
@@ -36,6 +41,7 @@ void tracker_free(struct tracker *tracker)
 	if (!tracker)
 		return;
 	flowtable_free(tracker->table);
+	findings_free(tracker->findings);
 	free(tracker);
 }
 
@@ -81,6 +87,8 @@ void tracker_advance(struct tracker *tracker, uint64_t now_ns)
 {
 	deadlines_advance(&tracker->wheel, now_ns, tracker_on_deadline);
 	tracker_walk(tracker, now_ns);
+	if (tracker->nr_overflows)
+		tracker_close_overflows(tracker, now_ns);
 }
 
 uint64_t tracker_next_deadline(const struct tracker *tracker)

@@ -34,6 +34,16 @@ struct duration_histogram {
 	uint64_t sum_ns;
 };
 
+static inline void duration_observe(struct duration_histogram *histogram, uint64_t duration_ns)
+{
+	unsigned int bucket = 0;
+
+	while (bucket < HANDSHAKE_BUCKETS - 1 && duration_ns >= HANDSHAKE_BUCKET_NS(bucket))
+		bucket++;
+	histogram->buckets[bucket]++;
+	histogram->sum_ns += duration_ns;
+}
+
 struct tracker_stats {
 	uint64_t connections[VIEW_NR][FSM_NR_STATES]; /* now; CLOSED is not counted */
 	uint64_t transitions[VIEW_NR][FSM_NR_STATES][FSM_NR_STATES]; /* of the local end */
@@ -60,6 +70,7 @@ struct tracker_stats {
 	uint64_t kernel_gaps; /* state changes that no tracepoint told, learnt otherwise */
 	uint64_t looks;
 	uint64_t sweep_corrections[CORRECTION_NR];
+	uint64_t findings_lost; /* odd connections that found no room for their evidence */
 };
 
 /* One end's path: states in order of first entry since the start, e.g. SYN_SENT, ESTABLISHED. */

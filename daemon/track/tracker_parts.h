@@ -4,11 +4,14 @@
 #define TCPWITNESS_TRACKER_PARTS_H
 
 #include "tcp_defs.h"
+#include "track/allowance.h"
 #include "track/compare.h"
 #include "track/conn.h"
 #include "track/deadlines.h"
 #include "track/entry.h"
+#include "track/findings.h"
 #include "track/flowtable.h"
+#include "track/graves.h"
 #include "track/tracker.h"
 
 /* Steps taken since the last line was told. */
@@ -28,6 +31,24 @@ struct sweeping {
 	bool seeded;		  /* there was a complete one */
 };
 
+/* A listener's, or all clients' of an address, minisockets that are missing: see minisockets.c. */
+struct overflow {
+	struct conn_key key; /* remote: none; a client's local port: 0 */
+	uint64_t id, since_ns, missed_ns;
+	uint32_t count;
+	uint8_t role; /* enum connection_role */
+};
+
+#define OVERFLOWS_MAX 64u
+
+/* A listener that has closed: its children may be closed with it. */
+struct closed_listener {
+	struct conn_key key;
+	uint64_t ts_ns;
+};
+
+#define CLOSED_LISTENERS_MAX 16u
+
 struct tracker {
 	struct tracker_settings settings;
 	struct tracker_ops ops;
@@ -39,6 +60,13 @@ struct tracker {
 	uint32_t lives;	      /* connections begun */
 	uint64_t divergences; /* opened: the newest one's id */
 	struct noted_steps noted;
+	struct findings *findings;
+	struct allowance moments[DIVERGENCE_NR], probes;
+	struct overflow overflows[OVERFLOWS_MAX];
+	size_t nr_overflows;
+	struct closed_listener closed_listeners[CLOSED_LISTENERS_MAX];
+	size_t next_closed_listener;
+	struct graves graves;
 	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
 
@@ -81,9 +109,47 @@ void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
 
 /* --- divergences.c --- */
 
+/* Its finding, or NULL. */
+struct finding *tracker_finding(const struct tracker *tracker, const struct conn *conn);
+
+/* Taken if need be; NULL when there is no room for more (counted). */
+struct finding *tracker_need_finding(struct tracker *tracker, struct conn *conn);
+void tracker_drop_finding(struct tracker *tracker, struct conn *conn);
+
 void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct verdict verdict,
 			     uint64_t now_ns);
 void tracker_close_divergence(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* A divergence that is over as it happens: both events, unless a flood of them is told already. */
+void tracker_moment(struct tracker *tracker, struct conn *conn, enum divergence_kind kind,
+		    const char *reason, uint64_t now_ns);
+
+/* --- conditions.c --- */
+
+uint64_t tracker_condition_due(const struct tracker *tracker, const struct conn *conn);
+void tracker_check_conditions(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+void tracker_end_conditions(struct tracker *tracker, struct conn *conn);
+
+/* For sweeps, of every socket of a known connection: does the peer acknowledge anything? */
+void tracker_note_progress(struct tracker *tracker, struct conn *conn,
+			   const struct rec_snapshot *snapshot, uint64_t now_ns);
+
+/* --- strays.c: graves of connections that our RST ended --- */
+
+void tracker_bury(struct tracker *tracker, const struct conn *conn, uint64_t now_ns);
+void tracker_unbury(struct tracker *tracker, const struct conn_key *key);
+void tracker_on_stray(struct tracker *tracker, const struct observation *seen);
+
+/* --- moments.c: which of what happens is a divergence by itself --- */
+
+void tracker_step_moment(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
+			 uint64_t now_ns);
+void tracker_close_moment(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+/* Another socket of ours takes the tuple. */
+void tracker_reuse_moment(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+/* `what`: enum kernel_state; of a minisocket its substate. */
+void tracker_vanished_moment(struct tracker *tracker, struct conn *conn, uint8_t what,
+			     uint64_t now_ns);
 
 /* --- lives.c --- */
 
@@ -130,7 +196,7 @@ void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
 void tracker_kernel_was(struct tracker *tracker, struct conn *conn, uint8_t state,
 			uint8_t substate);
 
-/* --- resets.c: a RST that the stack may not have caught up with --- */
+/* --- resets.c: a RST that the stack may not have caught up with, or thinks otherwise of --- */
 
 /* True: it is held, and the reference does not hear of it yet. */
 bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen);
@@ -148,6 +214,21 @@ void tracker_doubt(struct conn *conn, enum fsm_state seen, uint64_t now_ns);
 void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,
 			  const struct rec_snapshot *look, enum fsm_state from);
 
+/* A fresh look has found out whether the socket lives on. */
+void tracker_settle_resets(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* The kernel closed by RST, and the reference refused one: the stack knew better. */
+bool tracker_concede_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* --- minisockets.c --- */
+
+/* In TIME_WAIT: now and then one is asked for. */
+void tracker_watch_minisocket(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+void tracker_miss_minisocket(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+/* Is it known that its listener's are missing? */
+bool tracker_misses_minisockets(struct tracker *tracker, const struct conn *conn);
+void tracker_close_overflows(struct tracker *tracker, uint64_t now_ns);
+
 /* --- captured.c: a wire without a kernel --- */
 
 /* The first segment of a connection says how it begins. */
@@ -157,6 +238,12 @@ void tracker_start_captured(struct tracker *tracker, struct conn *conn,
 /* Before a segment is played: what it acknowledges must have been sent, seen or not. */
 void tracker_fill_gap(struct tracker *tracker, struct conn *conn, const struct tcp_segment *segment,
 		      const struct observation *seen);
+
+/* --- due.c: when a connection is to be looked at --- */
+
+/* A handshake of which nothing is heard any more. */
+bool tracker_is_abandoned(const struct tracker *tracker, const struct conn *conn, uint64_t now_ns);
+uint64_t tracker_next_due(const struct tracker *tracker, const struct conn *conn);
 
 /* --- judge.c: verdicts and deadlines --- */
 

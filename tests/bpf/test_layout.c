@@ -28,7 +28,7 @@ static const struct member members[] = {
 	M(rec_snapshot, state),
 	M(rec_snapshot, substate),
 	M(rec_snapshot, bits),
-	M(rec_snapshot, reserved),
+	M(rec_snapshot, retransmits),
 	M(rec_snapshot, backlog_bytes),
 	M(rec_snapshot, vars),
 	M(rec_snapshot, queues),

@@ -72,7 +72,9 @@ static void mapping_is_narrow(void **state)
 	assert_false(kview_may_stand_beside(FSM_ESTABLISHED, KS_CLOSE, 0));
 	assert_false(kview_may_stand_beside(FSM_CLOSED, KS_ESTABLISHED, 0));
 	assert_false(kview_may_stand_beside(FSM_CLOSE_WAIT, KS_ESTABLISHED, 0));
-	assert_int_equal(allowed, 20);
+	/* the FIN is queued, not sent (KERNEL.md §6 row 16): a divergence, if an expected one */
+	assert_false(kview_may_stand_beside(FSM_ESTABLISHED, KS_FIN_WAIT1, 0));
+	assert_int_equal(allowed, 18);
 }
 
 static void names_are_the_kernels(void **state)

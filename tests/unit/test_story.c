@@ -195,8 +195,10 @@ static void close_together(struct bench *bench)
 	RECEIVED(.flags = A, .seq = 102, .ack = 502, .kernel = full(KS_CLOSING, 102, 501, 502));
 	CHANGE(.from = KS_CLOSING, .to = KS_CLOSE, .bits = STATE_DONE | STATE_DEAD, .rcv_nxt = 102,
 	       .snd_una = 502, .snd_nxt = 502);
+	bench->kernel = minisocket(KS_TIME_WAIT, 102, 502);
+	bench_wait(bench, 59 * NS_PER_SEC);
 	bench->kernel = nothing();
-	bench_wait(bench, 62 * NS_PER_SEC);
+	bench_wait(bench, 3 * NS_PER_SEC);
 }
 
 static void open_together(struct bench *bench)

@@ -31,6 +31,24 @@ static const struct connection_report *assert_clean_end(struct bench *bench)
 	return &bench->reports[0];
 }
 
+/* Both events of one that is over as it happens, the first of them at `index`. */
+static void assert_moment(struct bench *bench, size_t index, enum divergence_kind kind,
+			  const char *reason)
+{
+	assert_true(bench->nr_events >= index + 2);
+	for (size_t i = index; i < index + 2; i++) {
+		assert_int_equal(bench->events[i].type, i == index ? TRACK_DIVERGENCE_OPEN :
+								     TRACK_DIVERGENCE_CLOSE);
+		assert_int_equal(bench->events[i].kind, kind);
+		assert_int_equal(bench->events[i].id, bench->events[index].id);
+		if (reason)
+			assert_string_equal(bench->events[i].reason, reason);
+		else
+			assert_null(bench->events[i].reason);
+	}
+	assert_int_equal(tracker_stats(bench->tracker)->divergences_open[kind], 0);
+}
+
 /* Table C seen from the client's side, B from the server's: the remote end closes first. */
 static void server_life(void **state)
 {
@@ -178,11 +196,12 @@ static void blind_reset_is_challenged(void **state)
 	bench_wait(bench, NS_PER_SEC);
 	assert_int_equal(stats->anomalies[AN_RST_IN_WINDOW], 1);
 	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 1);
+	assert_moment(bench, 0, DIVERGENCE_RESET_IGNORED, NULL);
 	RECEIVED(.flags = R, .seq = 101, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
 	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE, .error = ECONNRESET, .rcv_nxt = 101,
 	       .snd_una = 501, .snd_nxt = 501);
-	assert_clean_end(bench);
-	assert_int_equal(bench->reports[0].end, END_REMOTE_RESET);
+	assert_int_equal(bench->nr_events, 3);
+	assert_int_equal(bench->reports[2].end, END_REMOTE_RESET);
 }
 
 static void assert_opened(struct bench *bench, enum divergence_kind kind, const char *reason)
@@ -384,7 +403,7 @@ static void owned_socket_is_waited_for(void **state)
 		 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
 	bench->kernel = full(KS_ESTABLISHED, 101, 501, 501);
 	bench->kernel.bits |= SNAP_OWNED;
-	bench_wait(bench, 60 * NS_PER_SEC);
+	bench_wait(bench, 1500 * NS_PER_MS);
 	assert_int_equal(bench->nr_events, 0);
 	assert_int_equal(tracker_stats(bench->tracker)->entries, 1);
 	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .bits = STATE_DONE, .rcv_nxt = 102,
@@ -393,6 +412,7 @@ static void owned_socket_is_waited_for(void **state)
 	assert_int_equal(tracker_stats(bench->tracker)->unobservable[UNOBSERVABLE_UNEXPLAINED], 0);
 	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_KERNEL][FSM_CLOSE_WAIT],
 			 1);
+	assert_int_equal(tracker_stats(bench->tracker)->transients[TRANSIENT_OWNER_BUSY], 1);
 }
 
 /* A request that died of RST has no tracepoint: a look finds out. */
@@ -423,9 +443,10 @@ static void handshake_that_nobody_completes(void **state)
 	assert_int_equal(bench->nr_events, 0);
 	bench->kernel = idle_listener;
 	bench_wait(bench, 40 * NS_PER_SEC);
-	assert_int_equal(bench->nr_events, 1);
-	assert_int_equal(bench->reports[0].end, END_HANDSHAKE_TIMEOUT);
-	assert_true(bench->reports[0].observable);
+	assert_int_equal(bench->nr_events, 3);
+	assert_moment(bench, 0, DIVERGENCE_REQUEST_EXPIRED, NULL);
+	assert_int_equal(bench->reports[2].end, END_HANDSHAKE_TIMEOUT);
+	assert_true(bench->reports[2].observable);
 }
 
 /* Tracepoints that passed our programs by: later words of the kernel tell what they told. */
@@ -519,9 +540,10 @@ static void syn_over_time_wait_is_a_new_life(void **state)
 	/* tcp_tw_reuse: the same tuple, another socket. */
 	SENT(.flags = S, .seq = 70000,
 	     .kernel = { .cookie = 78, .state = KS_SYN_SENT, .bits = SNAP_LOOKED });
-	assert_int_equal(bench->nr_events, 1);
-	assert_int_equal(bench->reports[0].end, END_LOCAL_CLOSE);
-	assert_true(bench->reports[0].observable);
+	assert_int_equal(bench->nr_events, 3);
+	assert_moment(bench, 0, DIVERGENCE_TIME_WAIT_REUSED, "active");
+	assert_int_equal(bench->reports[2].end, END_LOCAL_CLOSE);
+	assert_true(bench->reports[2].observable);
 	assert_int_equal(tracker_stats(bench->tracker)->opened[ROLE_CLIENT], 2);
 	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_WIRE][FSM_SYN_SENT], 1);
 }

@@ -170,7 +170,9 @@ struct change_spec {
 	uint8_t from, to;
 	uint8_t bits;
 	uint16_t error;
+	uint8_t shutdown;
 	uint32_t rcv_nxt, snd_una, snd_nxt;
+	uint32_t write_seq; /* 0: as snd_nxt */
 	uint64_t cookie;
 };
 
@@ -185,6 +187,8 @@ static void bench_change(struct bench *bench, struct change_spec spec)
 	rec->rcv_nxt = spec.rcv_nxt;
 	rec->snd_una = spec.snd_una;
 	rec->snd_nxt = spec.snd_nxt;
+	rec->write_seq = spec.write_seq ? spec.write_seq : spec.snd_nxt;
+	rec->shutdown = spec.shutdown;
 	rec->local_port = bench->local_port;
 	rec->remote_port = bench->remote_port;
 	rec->old_state = spec.from;
