@@ -163,7 +163,7 @@ class Talk:
                  if record.local_port == self.port]
         return [line for line in lines if line]
 
-    def then(self, *lines, seconds=5.0):
+    def then(self, *lines, seconds=15.0):
         """These records come, now or soon, behind those told before, and no others."""
         self.told += lines
         try:
