@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "export/evidence.h"
 #include "export/names.h"
 #include "export/story_lines.h"
 #include "tcp_defs.h"
@@ -18,6 +19,11 @@
 #define MIDDLE_WIDTH 38
 #define REMARK_WIDTH 27
 #define REMARK_COLUMN (TIME_WIDTH + 2 + STATE_WIDTH + 1 + MIDDLE_WIDTH + 1 + 2 * (STATE_WIDTH + 2))
+
+/* Below a divergence, from where the segments stand. */
+#define NOTE_COLUMN (TIME_WIDTH + 2 + STATE_WIDTH + 1)
+#define NOTE_LABEL_WIDTH 10
+#define NOTE_WIDTH (120 - NOTE_COLUMN - NOTE_LABEL_WIDTH)
 
 /* A run of ordinary segments this long is drawn as its first, a count, and its last. */
 #define RUN_MIN 6
@@ -91,15 +97,15 @@ static void end_line(struct table *table)
 	text_char(table->out, '\n');
 }
 
-/* Bytes of the first line when `text` is broken at spaces to REMARK_WIDTH columns. */
-static size_t break_at(const char *text)
+/* Bytes of the first line when `text` is broken at spaces to so many columns. */
+static size_t break_at(const char *text, size_t width)
 {
 	size_t end = strcspn(text, " ");
 
 	while (text[end]) {
 		size_t next = end + 1 + strcspn(text + end + 1, " ");
 
-		if (width_of(text, next) > REMARK_WIDTH)
+		if (width_of(text, next) > width)
 			break;
 		end = next;
 	}
@@ -109,7 +115,7 @@ static size_t break_at(const char *text)
 static void put_remark(struct table *table, const char *remark, enum style style)
 {
 	while (*remark) {
-		size_t bytes = break_at(remark);
+		size_t bytes = break_at(remark, REMARK_WIDTH);
 
 		cell_bytes(table, remark, bytes, 0, style);
 		remark += bytes;
@@ -208,7 +214,11 @@ static void put_divergence(const struct track_entry *entry, struct row *row)
 	bool opens = entry->kind == ENTRY_DIVERGENCE_OPEN;
 	char text[80];
 
-	snprintf(text, sizeof(text), opens ? "** %s **" : "%s is over", divergence_label(kind));
+	snprintf(text, sizeof(text),
+		 opens						? "** %s **" :
+		 entry->divergence.explained_as < DIVERGENCE_NR ? "%s is explained" :
+								  "%s is over",
+		 divergence_label(kind));
 	centre(row, text);
 	if (opens)
 		row->middle_style = divergence_class(kind) == CLASS_PROBLEM ? RED : YELLOW;
@@ -307,6 +317,51 @@ static void put_beginning(struct table *table)
 		put_row(table, &row);
 }
 
+/* Text below the segments, broken at spaces to what is left of 120 columns. */
+static void put_note(struct table *table, const char *label, const char *text)
+{
+	cell(table, "", NOTE_COLUMN, PLAIN);
+	cell(table, label, NOTE_LABEL_WIDTH, DIM);
+	while (*text) {
+		size_t bytes = break_at(text, NOTE_WIDTH);
+
+		cell_bytes(table, text, bytes, 0, PLAIN);
+		text += bytes;
+		text += *text == ' ';
+		end_line(table);
+		if (*text)
+			table->pending = NOTE_COLUMN + NOTE_LABEL_WIDTH;
+	}
+}
+
+/* What a divergence means, what it rests on that has no line in the story, where to look. */
+static void put_notes(struct table *table, const struct track_entry *entry)
+{
+	enum divergence_kind kind = (enum divergence_kind)entry->divergence.kind;
+	const struct divergence_evidence evidence = story_evidence(
+		table->entries, table->life->count, (size_t)(entry - table->entries));
+	uint64_t since_ns = entry->divergence.since_ns, first_ns = table->life->first_ns;
+	const char *reason = entry->divergence.reason;
+	char text[2 * EVIDENCE_TEXT_MAX], look[EVIDENCE_TEXT_MAX];
+	int used;
+
+	put_note(table, "means", divergence_text(kind));
+	used = snprintf(text, sizeof(text), "%s%sthe views parted at %.6f", reason ? reason : "",
+			reason ? "; " : "",
+			since_ns > first_ns ? (double)(since_ns - first_ns) / NS_PER_SEC : 0.0);
+	if (evidence.look.ts_ns)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "; the socket: %s",
+				 evidence_look_text(&evidence.look.snapshot, look));
+	if (evidence.drop_reason)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "; dropped: %s",
+				 evidence.drop_reason);
+	if (evidence.repeats > 1)
+		snprintf(text + used, sizeof(text) - (size_t)used, "; seen %u times",
+			 evidence.repeats);
+	put_note(table, "evidence", text);
+	put_note(table, "look at", divergence_look_at(kind));
+}
+
 static void put_entry(struct table *table, const struct track_entry *entry,
 		      const struct track_entry *before)
 {
@@ -325,6 +380,8 @@ static void put_entry(struct table *table, const struct track_entry *entry,
 	put_middle(table, entry, &row);
 	row.remark = story_remark(&table->thread, entry, remark);
 	put_row(table, &row);
+	if (entry->kind == ENTRY_DIVERGENCE_OPEN)
+		put_notes(table, entry);
 }
 
 /* A segment as there are thousands: it moves nothing, and nothing is to be said about it. */
@@ -426,7 +483,7 @@ static void put_life(const struct explanation *explanation, const struct history
 	for (size_t i = 0; i < life->count; i++) {
 		size_t run = i ? run_length(&table, i) : 0;
 
-		if (table.entries[i].kind == ENTRY_BEGAN)
+		if (table.entries[i].kind == ENTRY_BEGAN || table.entries[i].kind == ENTRY_EVIDENCE)
 			continue;
 		put_entry(&table, &table.entries[i], i ? &table.entries[i - 1] : NULL);
 		if (run >= RUN_MIN) {

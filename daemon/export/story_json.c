@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Stories as JSON: see story.h. */
 #include "export/api.h"
+#include "export/evidence.h"
 #include "export/json.h"
 #include "export/names.h"
 #include "export/report.h"
@@ -44,8 +45,26 @@ static void drop_members(struct json *json, const struct story_thread *thread,
 	json_string(json, "reason", entry->drop.reason);
 }
 
+static void divergence_members(struct json *json, const struct track_entry *entry,
+			       uint64_t wall_offset_ns)
+{
+	uint64_t since_ns = entry->divergence.since_ns;
+
+	json_u64(json, "id", entry->divergence.id);
+	report_kind(json, (enum divergence_kind)entry->divergence.kind, entry->divergence.reason);
+	json_time(json, "since", since_ns + wall_offset_ns);
+	if (entry->kind == ENTRY_DIVERGENCE_OPEN)
+		return;
+	json_string(json, "explained_as",
+		    entry->divergence.explained_as < DIVERGENCE_NR ?
+			    divergence_label((enum divergence_kind)entry->divergence.explained_as) :
+			    NULL);
+	json_seconds(json, "duration_seconds",
+		     entry->ts_ns > since_ns ? entry->ts_ns - since_ns : 0);
+}
+
 static void own_members(struct json *json, const struct story_thread *thread,
-			const struct track_entry *entry)
+			const struct track_entry *entry, uint64_t wall_offset_ns)
 {
 	char error[ERROR_TEXT_MAX];
 
@@ -64,8 +83,7 @@ static void own_members(struct json *json, const struct story_thread *thread,
 		break;
 	case ENTRY_DIVERGENCE_OPEN:
 	case ENTRY_DIVERGENCE_CLOSE:
-		report_kind(json, (enum divergence_kind)entry->divergence.kind,
-			    entry->divergence.reason);
+		divergence_members(json, entry, wall_offset_ns);
 		break;
 	case ENTRY_ENDED:
 		json_string(json, "how", end_label((enum connection_end)entry->end));
@@ -97,7 +115,13 @@ static void step_list(struct json *json, const struct track_entry *entry)
 	json_array_end(json);
 }
 
-static void entry_object(struct json *json, struct story_thread *thread,
+/* All entries of one life. */
+struct lines {
+	const struct track_entry *entries;
+	size_t count;
+};
+
+static void entry_object(struct json *json, struct story_thread *thread, const struct lines *life,
 			 const struct track_entry *entry, uint64_t wall_offset_ns)
 {
 	bool wire = entry->flags & ENTRY_WIRE;
@@ -106,7 +130,13 @@ static void entry_object(struct json *json, struct story_thread *thread,
 	json_object_begin(json, NULL);
 	json_time(json, "time", entry->ts_ns + wall_offset_ns);
 	json_string(json, "entry", kinds[entry->kind]);
-	own_members(json, thread, entry);
+	own_members(json, thread, entry, wall_offset_ns);
+	if (entry->kind == ENTRY_DIVERGENCE_OPEN) {
+		struct divergence_evidence evidence =
+			story_evidence(life->entries, life->count, (size_t)(entry - life->entries));
+
+		evidence_json(json, "evidence", &evidence, wall_offset_ns);
+	}
 	json_string(json, "local_state",
 		    wire ? fsm_state_name((enum fsm_state)entry->local_state) : NULL);
 	json_string(json, "remote_state",
@@ -135,6 +165,7 @@ static void life_object(struct json *json, const struct explanation *explanation
 	struct connection_report report = { .key = life->key,
 					    .role = (enum connection_role)life->role };
 	uint64_t offset_ns = explanation->wall_offset_ns;
+	const struct lines lines = { entries, life->count };
 	struct story_thread thread;
 
 	json_object_begin(json, NULL);
@@ -148,7 +179,8 @@ static void life_object(struct json *json, const struct explanation *explanation
 		json_array_begin(json, "entries");
 		story_begin(&thread, entries, life->count);
 		for (size_t i = 0; i < life->count; i++)
-			entry_object(json, &thread, &entries[i], offset_ns);
+			if (entries[i].kind != ENTRY_EVIDENCE)
+				entry_object(json, &thread, &lines, &entries[i], offset_ns);
 		json_array_end(json);
 	}
 	json_object_end(json);

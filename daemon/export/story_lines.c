@@ -76,6 +76,48 @@ uint32_t story_ack(const struct story_thread *thread, const struct track_entry *
 	return entry->segment.ack - (thread->has_base[end] ? thread->base[end] : 0);
 }
 
+/* The newest entry of that kind before entries[at]; NULL: there is none. */
+static const struct track_entry *find_before(const struct track_entry *entries, size_t at,
+					     enum track_entry_kind kind)
+{
+	while (at-- > 0)
+		if (entries[at].kind == kind)
+			return &entries[at];
+	return NULL;
+}
+
+struct divergence_evidence story_evidence(const struct track_entry *entries, size_t count,
+					  size_t at)
+{
+	const struct track_entry *segment = find_before(entries, at, ENTRY_SEGMENT);
+	const struct track_entry *change = find_before(entries, at, ENTRY_KERNEL);
+	struct divergence_evidence evidence = {
+		.drop_reason = entries[at].divergence.drop_reason,
+	};
+
+	if (segment) {
+		evidence.segment.ts_ns = segment->ts_ns;
+		evidence.segment.seq = segment->segment.seq;
+		evidence.segment.ack = segment->segment.ack;
+		evidence.segment.payload_bytes = segment->segment.len;
+		evidence.segment.tcp_flags = segment->segment.tcp_flags;
+		evidence.segment.sent = segment->flags & ENTRY_SENT;
+	}
+	if (change) {
+		evidence.change.ts_ns = change->ts_ns;
+		evidence.change.error = change->change.error;
+		evidence.change.from = change->change.from;
+		evidence.change.to = change->change.to;
+		evidence.change.bits = change->change.bits;
+	}
+	if (at + 1 < count && entries[at + 1].kind == ENTRY_EVIDENCE) {
+		evidence.repeats = entries[at + 1].evidence.repeats;
+		evidence.look.snapshot = entries[at + 1].evidence.look;
+		evidence.look.ts_ns = entries[at + 1].evidence.has_look ? entries[at].ts_ns : 0;
+	}
+	return evidence;
+}
+
 struct fsm_step story_step(const struct track_step *step)
 {
 	return fsm_step((enum fsm_state)step->from, (enum fsm_event)step->event);
@@ -113,6 +155,23 @@ static void add_rules(struct story_thread *thread, const struct track_entry *ent
 	}
 }
 
+static void add_divergence(const struct track_entry *entry, char *buffer)
+{
+	uint64_t since_ns = entry->divergence.since_ns;
+	enum divergence_severity severity =
+		divergence_severity((enum divergence_kind)entry->divergence.kind);
+	char duration[DURATION_TEXT_MAX];
+
+	if (entry->kind == ENTRY_DIVERGENCE_OPEN)
+		add(buffer, "%s", divergence_severity_label(severity));
+	else if (entry->divergence.explained_as < DIVERGENCE_NR)
+		add(buffer, "as %s",
+		    divergence_label((enum divergence_kind)entry->divergence.explained_as));
+	else
+		add(buffer, "after %s",
+		    duration_text(entry->ts_ns > since_ns ? entry->ts_ns - since_ns : 0, duration));
+}
+
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
 			 char buffer[STORY_REMARK_MAX])
 {
@@ -122,11 +181,11 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 	switch (entry->kind) {
 	case ENTRY_BEGAN:
 	case ENTRY_ENDED:
+	case ENTRY_EVIDENCE:
 		break;
 	case ENTRY_DIVERGENCE_OPEN:
-		add(buffer, entry->divergence.reason ? "%s (%s)" : "%s",
-		    divergence_text((enum divergence_kind)entry->divergence.kind),
-		    entry->divergence.reason);
+	case ENTRY_DIVERGENCE_CLOSE:
+		add_divergence(entry, buffer);
 		break;
 	case ENTRY_DROP:
 		add(buffer, "%s", entry->drop.reason ? entry->drop.reason : "reason unknown");

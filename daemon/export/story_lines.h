@@ -10,6 +10,7 @@
 #include "tcp/fsm.h"
 #include "tcp/seq.h"
 #include "track/entry.h"
+#include "track/evidence.h"
 
 /* What is carried from line to line. */
 struct story_thread {
@@ -30,6 +31,13 @@ uint32_t story_ack(const struct story_thread *thread, const struct track_entry *
 #define STORY_REMARK_MAX 512
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
 			 char buffer[STORY_REMARK_MAX]);
+
+/*
+ * What the divergence that opens at entries[at] rests on, as far as the story has it: the lines
+ * before it, and the one behind it. Times are the entries'.
+ */
+struct divergence_evidence story_evidence(const struct track_entry *entries, size_t count,
+					  size_t at);
 
 struct fsm_step story_step(const struct track_step *step);
 

@@ -66,8 +66,9 @@ struct track_entry {
 		struct {
 			const char *reason; /* the tracker's, or NULL */
 			uint64_t since_ns, id;
-			uint8_t kind;	      /* enum divergence_kind */
-			uint8_t explained_as; /* CLOSE: the same; DIVERGENCE_NR: it is over */
+			const char *drop_reason; /* OPEN: as in the evidence */
+			uint8_t kind;		 /* enum divergence_kind */
+			uint8_t explained_as;	 /* CLOSE: the same; DIVERGENCE_NR: it is over */
 		} divergence;
 		struct {
 			struct rec_snapshot look; /* that confirmed it; state 0: found nothing */

@@ -129,8 +129,8 @@ void tracker_tell_divergence(struct tracker *tracker, const struct conn *conn,
 	struct track_entry entry = {
 		.ts_ns = event->ts_ns,
 		.kind = opens ? ENTRY_DIVERGENCE_OPEN : ENTRY_DIVERGENCE_CLOSE,
-		.divergence = { event->reason, event->since_ns, event->id, (uint8_t)event->kind,
-				(uint8_t)event->explained_as },
+		.divergence = { event->reason, event->since_ns, event->id, evidence->drop_reason,
+				(uint8_t)event->kind, (uint8_t)event->explained_as },
 	};
 	struct track_entry rests_on = {
 		.ts_ns = event->ts_ns,

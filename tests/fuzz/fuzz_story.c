@@ -29,6 +29,7 @@ static void make_legal(struct track_entry *entry, uint64_t index)
 		entry->divergence.kind %= DIVERGENCE_NR;
 		entry->divergence.explained_as %= DIVERGENCE_NR + 1;
 		entry->divergence.reason = entry->role ? "accept_queue_full" : NULL;
+		entry->divergence.drop_reason = entry->role ? "NETFILTER_DROP" : NULL;
 		entry->nr_local = entry->nr_remote = 0;
 		return;
 	}

@@ -144,7 +144,10 @@ def divergence_with_its_rule(lab):
         check_equal("the divergence's line", [row[:4] for row in found],
                     [("ESTABLISHED", "** accept_queue_overflow **", "ESTABLISHED",
                       "NEW_SYN_RECV")])
-        check("(accept_queue_full)" in text, "the reason is missing")
+        notes = {line.split()[0]: line for line in text.splitlines() if line[:26].isspace()}
+        check("accept queue had no room" in notes["means"], notes)
+        check("accept_queue_full; the views parted at" in notes["evidence"], notes)
+        check("why the application does not accept()" in notes["look"], notes)
         check("TCP_LISTEN_OVERFLOW" in text, "the dropped ACK is missing")
         # its names are those of the kernel that recorded
         check_equal("the record log's table", explain(f"--record={log}", tuple_), text)

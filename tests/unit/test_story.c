@@ -345,6 +345,94 @@ static void drawn(void **state)
 	}
 }
 
+static void told(uint64_t after_ns, const struct track_entry *entry)
+{
+	struct track_entry at = *entry;
+
+	at.ts_ns = 1000 * NS_PER_SEC + after_ns;
+	at.life = 1;
+	at.role = ROLE_SERVER;
+	at.flags |= ENTRY_WIRE;
+	at.local_state = FSM_FIN_WAIT_1;
+	at.remote_state = FSM_ESTABLISHED;
+	at.kernel_state = KS_FIN_WAIT1;
+	history_add(history, &at);
+}
+
+/* A FIN behind data that the peer does not take: one divergence becomes another, each with what
+ * it rests on. */
+static void tell_fin_stalled(const struct bench *bench)
+{
+	const struct conn_key key = { .local_address = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 1 },
+				      .remote_address = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 2 },
+				      .local_port = bench->local_port,
+				      .remote_port = bench->remote_port };
+	const uint64_t since_ns = 1000 * NS_PER_SEC + 1000;
+
+	told(0, &(struct track_entry){ .kind = ENTRY_BEGAN, .key = key });
+	told(0, &(struct track_entry){ .kind = ENTRY_SEGMENT,
+				       .flags = ENTRY_SENT,
+				       .segment = { 101, 501, 1000, 64, TCPF_ACK } });
+	told(1000,
+	     &(struct track_entry){ .kind = ENTRY_KERNEL,
+				    .change = { 0, KS_ESTABLISHED, KS_FIN_WAIT1, STATE_DEAD } });
+	told(NS_PER_SEC,
+	     &(struct track_entry){ .kind = ENTRY_DIVERGENCE_OPEN,
+				    .divergence = { "window_closed", since_ns, 4, NULL,
+						    DIVERGENCE_FIN_QUEUED, DIVERGENCE_NR } });
+	told(NS_PER_SEC, &(struct track_entry){ .kind = ENTRY_EVIDENCE,
+						.evidence = { { .state = KS_FIN_WAIT1,
+								.bits = SNAP_OWNED,
+								.backlog_bytes = 768,
+								.vars = { 501, 101, 1101, 9102 } },
+							      0,
+							      true } });
+	told(61 * NS_PER_SEC, &(struct track_entry){ .kind = ENTRY_DIVERGENCE_CLOSE,
+						     .divergence = { "window_closed", since_ns, 4,
+								     NULL, DIVERGENCE_FIN_QUEUED,
+								     DIVERGENCE_FIN_STALLED } });
+	told(61 * NS_PER_SEC,
+	     &(struct track_entry){ .kind = ENTRY_DIVERGENCE_OPEN,
+				    .divergence = { NULL, since_ns, 5, "NETFILTER_DROP",
+						    DIVERGENCE_FIN_STALLED, DIVERGENCE_NR } });
+	told(61 * NS_PER_SEC,
+	     &(struct track_entry){ .kind = ENTRY_EVIDENCE, .evidence = { .repeats = 7 } });
+	told(200 * NS_PER_SEC,
+	     &(struct track_entry){ .kind = ENTRY_DIVERGENCE_CLOSE,
+				    .divergence = { NULL, since_ns, 5, NULL, DIVERGENCE_FIN_STALLED,
+						    DIVERGENCE_NR } });
+}
+
+static void explained_anew(void **state)
+{
+	struct text out = { 0 };
+	struct bench bench;
+
+	(void)state;
+	start(&bench, false);
+	tell_fin_stalled(&bench);
+	assert_story(&bench, "fin_stalled");
+	ask(tuple_text(&bench), true, false, &out);
+	out.length--;
+	assert_int_equal(
+		run_checker("jq -e '.connections[0].entries | map(.entry) == [\"began\", "
+			    "\"segment\", \"kernel\", \"divergence_open\", \"divergence_close\", "
+			    "\"divergence_open\", \"divergence_close\"] and "
+			    "(.[3] | .id == 4 and .severity == \"info\" and "
+			    ".evidence.segment.len == 1000 and .evidence.segment.sent and "
+			    ".evidence.change.bits == [\"orphan\"] and .evidence.look.owned and "
+			    ".evidence.look.variables.write_seq == 9102) and "
+			    "(.[4] | .explained_as == \"fin_stalled\" and .id == 4) and "
+			    "(.[5] | .evidence.look == null and .evidence.repeats == 7 and "
+			    ".evidence.drop_reason == \"NETFILTER_DROP\") and "
+			    "(.[6] | .explained_as == null and .duration_seconds == 199.999999)' "
+			    ">/dev/null",
+			    &out),
+		0);
+	text_free(&out);
+	stop(&bench);
+}
+
 /* Colour is escapes around the same text. */
 static void coloured(void **state)
 {
@@ -447,9 +535,9 @@ static void rules_are_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(drawn),	   cmocka_unit_test(coloured),
-		cmocka_unit_test(as_json),	   cmocka_unit_test(listed),
-		cmocka_unit_test(rules_are_there),
+		cmocka_unit_test(drawn),    cmocka_unit_test(explained_anew),
+		cmocka_unit_test(coloured), cmocka_unit_test(as_json),
+		cmocka_unit_test(listed),   cmocka_unit_test(rules_are_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
