@@ -88,6 +88,17 @@ void kernel_facts_drop_reasons(const struct kernel_facts *facts, struct drop_rea
 	}
 }
 
+bool kernel_facts_has_drop_reason(const struct kernel_facts *facts, const char *name)
+{
+	struct drop_reasons reasons;
+
+	kernel_facts_drop_reasons(facts, &reasons);
+	for (uint32_t i = 0; i < DROP_REASONS_MAX; i++)
+		if (!strcmp(reasons.names[i], name))
+			return true;
+	return false;
+}
+
 const char *drop_reason_name(const struct drop_reasons *reasons, uint32_t reason)
 {
 	if (reason >= DROP_REASONS_MAX || !reasons->names[reason][0])

@@ -3,6 +3,7 @@
 #ifndef TCPWITNESS_KERNEL_FACTS_H
 #define TCPWITNESS_KERNEL_FACTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "counters.h"
@@ -24,6 +25,8 @@ void kernel_facts_free(struct kernel_facts *facts);
 unsigned int kernel_facts_tracepoint(const struct kernel_facts *facts, const char *name);
 
 void kernel_facts_drop_reasons(const struct kernel_facts *facts, struct drop_reasons *ret_reasons);
+
+bool kernel_facts_has_drop_reason(const struct kernel_facts *facts, const char *name);
 
 /* Name of a reason, or NULL when it has none. */
 const char *drop_reason_name(const struct drop_reasons *reasons, uint32_t reason);

@@ -85,10 +85,6 @@ static void programs_choose(struct loader *loader)
 {
 	struct bpf_program *program;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++)
-		if (!kernel_facts_tracepoint(loader->facts, tracepoints[i].tracepoint))
-			log_warn("this kernel has no tracepoint %s: %s", tracepoints[i].tracepoint,
-				 tracepoints[i].without);
 	bpf_object__for_each_program(program, loader->skel->obj) {
 		const char *tracepoint = tracepoint_of(program);
 		unsigned int arguments;
@@ -241,6 +237,17 @@ static void explain(int err)
 			strerror(-err));
 }
 
+/* What `doctor` tells when asked, the log tells at the start. */
+static void log_lacks(const struct loader *loader)
+{
+	struct capability rows[CAPABILITIES_MAX];
+	size_t count = loader_capabilities(loader, rows);
+
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].available)
+			log_info("this kernel has no %s: %s", rows[i].name, rows[i].without);
+}
+
 int loader_new(uint32_t ring_bytes, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
@@ -260,6 +267,7 @@ int loader_new(uint32_t ring_bytes, struct loader **ret_loader)
 		explain(err);
 		goto fail;
 	}
+	log_lacks(loader);
 	*ret_loader = loader;
 	return 0;
 fail:
@@ -532,32 +540,28 @@ uint32_t loader_costs(const struct loader *loader, struct program_cost *rows, ui
 size_t loader_capabilities(const struct loader *loader, struct capability rows[CAPABILITIES_MAX])
 {
 	const struct kernel_facts *facts = loader->facts;
+	unsigned int kfree_skb = kernel_facts_tracepoint(facts, "kfree_skb");
+	const struct capability others[] = {
+		{ "drop reasons", kfree_skb >= 3,
+		  "dropped segments are counted without a reason (needs 5.17)" },
+		{ "drop receiver", kfree_skb >= 4,
+		  "segments that TIME_WAIT consumed cannot be told from dropped ones (needs 6.11)" },
+		{ "refusal reason", kernel_facts_has_drop_reason(facts, "TCP_LISTEN_OVERFLOW"),
+		  "ACKs refused by a full accept queue are dropped as NOT_SPECIFIED; the queue "
+		  "lengths tell (needs 6.15)" },
+		{ "reset reasons", kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3,
+		  "resets without a socket are seen on the wire only (needs 6.10)" },
+		{ "tcx", attach_has_tcx(bpf_program__fd(loader->skel->progs.tc_ingress_eth)),
+		  "clsact filters are used, which a crash leaves behind (needs 6.6)" },
+	};
 	size_t count = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++) {
-		rows[count].name = tracepoints[i].tracepoint;
-		rows[count].available = kernel_facts_tracepoint(facts, tracepoints[i].tracepoint);
-		rows[count++].without = tracepoints[i].without;
-	}
-	rows[count++] = (struct capability){
-		"drop reasons",
-		kernel_facts_tracepoint(facts, "kfree_skb") >= 3,
-		"dropped segments are counted without a reason (needs 5.17)",
-	};
-	rows[count++] = (struct capability){
-		"drop receiver",
-		kernel_facts_tracepoint(facts, "kfree_skb") >= 4,
-		"segments that TIME_WAIT consumed cannot be told from dropped ones (needs 6.11)",
-	};
-	rows[count++] = (struct capability){
-		"reset reasons",
-		kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3,
-		"resets without a socket are seen on the wire only (needs 6.10)",
-	};
-	rows[count++] = (struct capability){
-		"tcx",
-		attach_has_tcx(bpf_program__fd(loader->skel->progs.tc_ingress_eth)),
-		"clsact filters are used, which a crash leaves behind (needs 6.6)",
-	};
-	return count;
+	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++)
+		rows[count++] = (struct capability){
+			tracepoints[i].tracepoint,
+			kernel_facts_tracepoint(facts, tracepoints[i].tracepoint),
+			tracepoints[i].without,
+		};
+	memcpy(&rows[count], others, sizeof(others));
+	return count + ARRAY_SIZE(others);
 }

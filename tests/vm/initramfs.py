@@ -15,8 +15,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 GUEST_TOP = "/tcpwitness"
 
-PROGRAMS = ["python3.11", "ip", "tc", "ss", "nft", "nsenter", "conntrack", "dash"]
-APPLETS = ["mount", "mkdir", "insmod", "poweroff", "sync", "cat", "sleep", "timeout", "uname"]
+PROGRAMS = ["python3.11", "ip", "tc", "ss", "nft", "nsenter", "conntrack", "ethtool",
+            "setpriv", "unshare", "dash"]
+APPLETS = ["mount", "mkdir", "insmod", "poweroff", "sync", "cat", "sleep", "timeout", "uname",
+           "cp", "rm"]
 # the archive of each module that a test needs; what it depends on follows
 MODULES = [
     "veth", "dummy", "tun", "8021q", "bonding", "bridge", "macvlan", "sch_ingress", "cls_bpf",
@@ -152,8 +154,9 @@ def make(path, kernel_directory, out, script):
     python(archive)
     modules(archive, Path(kernel_directory, "modules"))
     archive.program(out / "tcpwitness", f"{GUEST_TOP}/.output/tcpwitness")
-    for tool in ("tests/bench/connload",):
-        archive.program(out / tool, f"{GUEST_TOP}/.output/{tool}")
+    for tool in (out / "tests/bench/connload", *out.glob("tests/net/*")):
+        if tool.is_file() and os.access(tool, os.X_OK):
+            archive.program(tool, f"{GUEST_TOP}/.output/{tool.relative_to(out)}")
     archive.tree(TOP / "tests/net", f"{GUEST_TOP}/tests/net", leave_out={"__pycache__"})
     archive.data("/tests", script.encode(), 0o755)
     archive.close()

@@ -5,6 +5,7 @@ A test reads: lay out a Lab, start a Daemon in it, make traffic, wait for what t
 true, then ask the daemon. Nothing sleeps for luck: every wait names its condition and deadline.
 """
 
+from . import doctor
 from .daemon import BINARY, Daemon, Metrics
 from .lab import IPV4, IPV6, Lab, Namespace, attached, endpoint, execute
 from .raw import RawPeer
@@ -15,8 +16,8 @@ from .sockets import (
 )
 
 __all__ = [
-    "BINARY", "Daemon", "Metrics", "IPV4", "IPV6", "Lab", "Namespace", "attached", "endpoint",
-    "execute", "RawPeer", "Failure", "Skip", "alone", "case", "check", "check_equal", "main",
+    "BINARY", "doctor", "Daemon", "Metrics", "IPV4", "IPV6", "Lab", "Namespace", "attached",
+    "endpoint", "execute", "RawPeer", "Failure", "Skip", "alone", "case", "check", "check_equal", "main",
     "wait_until", "Pair", "accept", "client_of", "close_rst", "kernel_state", "listener",
     "local_of", "remote_of", "wait_kernel_state",
 ]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `tcpwitness doctor` says of this kernel: tests ask it, never the kernel's version."""
+
+import functools
+import re
+import subprocess
+
+from .daemon import BINARY
+from .runner import Failure, Skip
+
+
+@functools.cache
+def _rows():
+    """{name: None where it is there, else what is lost without it}."""
+    text = subprocess.run([BINARY, "doctor"], capture_output=True, text=True, check=False).stdout
+    rows, last = {}, None
+    for line in text.splitlines():
+        if row := re.match(r"(ok|less|FAIL)  +(\S+(?: \S+)*)", line):
+            last = row[2]
+            rows[last] = None
+        elif lost := re.match(r" +-> (.*)", line):
+            rows[last] = lost[1]
+    return rows
+
+
+def has(name):
+    """Does this kernel have what doctor lists as NAME?"""
+    if name not in _rows():
+        raise Failure(f"doctor has no row {name!r}, but {sorted(_rows())}")
+    return _rows()[name] is None
+
+
+def needs(name):
+    """Skips the case where this kernel lacks NAME, with doctor's reason."""
+    if not has(name):
+        raise Skip(f"this kernel has no {name}: {_rows()[name]}")
