@@ -39,13 +39,19 @@ static __always_inline struct listener_counters *listener_counters(__u64 cookie)
  * tcp_conn_request: a full SYN queue answers with a cookie or drops, a full accept queue drops. A
  * SYN over TIME_WAIT is exempt from the SYN queue's limit.
  */
-static __always_inline void listener_syn(struct bpf_sock *sk, const struct rec_snapshot *snap)
+static __always_inline void listener_syn(struct bpf_sock *sk, struct rec_snapshot *snap)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct listener_counters *counters;
+	const struct netns_ipv4 *ipv4;
+	__s32 room;
 
 	if (!tp)
 		return;
+	ipv4 = &tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ipv4;
+	room = ipv4->sysctl_max_syn_backlog - (__s32)snap->queues.syn_length;
+	if (!ipv4->sysctl_tcp_syncookies && room < ipv4->sysctl_max_syn_backlog >> 2)
+		snap->syn_bits |= SNAP_SYN_LAST_QUARTER;
 	counters = listener_counters(tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter);
 	if (!counters)
 		return;
@@ -53,7 +59,7 @@ static __always_inline void listener_syn(struct bpf_sock *sk, const struct rec_s
 	if (snap->queues.accept_length > snap->queues.accept_limit)
 		counters->drops[LISTENER_DROP_ACCEPT_QUEUE_FULL]++;
 	else if (snap->state == KS_LISTEN && snap->queues.syn_length > snap->queues.accept_limit &&
-		 !tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies)
+		 !ipv4->sysctl_tcp_syncookies)
 		counters->drops[LISTENER_DROP_SYN_QUEUE_FULL]++;
 }
 

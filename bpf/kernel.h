@@ -50,6 +50,7 @@ struct ns_common {
 
 struct netns_ipv4 {
 	__u8 sysctl_tcp_syncookies;
+	int sysctl_max_syn_backlog;
 };
 
 struct net {
@@ -116,6 +117,8 @@ struct request_sock_queue {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
+	__u8 icsk_retransmits;
+	__u8 icsk_probes_out;
 };
 
 struct tcp_sock {

@@ -41,6 +41,7 @@ static __always_inline void snapshot_full(const struct tcp_sock *tp, struct rec_
 	}
 	if (BPF_CORE_READ_BITFIELD(tp, repair))
 		snap->bits |= SNAP_REPAIR;
+	snap->retransmits = tp->inet_conn.icsk_retransmits ?: tp->inet_conn.icsk_probes_out;
 	snap->vars.rcv_nxt = tp->rcv_nxt;
 	snap->vars.snd_una = tp->snd_una;
 	snap->vars.snd_nxt = tp->snd_nxt;

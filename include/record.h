@@ -63,11 +63,17 @@ enum snap_bit {
 	SNAP_OWNED = 0x01,  /* sk_lock.owned: the stack may lag behind the wire */
 	SNAP_ACKED = 0x02,  /* request sock: the final ACK came (inet_rsk(req)->acked) */
 	SNAP_QUEUES = 0x04, /* the union holds the listener's queues, not sequence variables */
-	SNAP_DEFER = 0x08,  /* listener has TCP_DEFER_ACCEPT; SYN_SENT: TFO puts the SYN off */
+	SNAP_DEFER = 0x08,  /* listener has TCP_DEFER_ACCEPT */
 	SNAP_DONE = 0x10,   /* SOCK_DONE: tcp_fin() ran */
 	SNAP_REPAIR = 0x20, /* tp->repair */
 	SNAP_LOOKED = 0x40, /* a lookup was made: state 0 then means "no socket", not "not asked" */
 	SNAP_CTL_SK = 0x80, /* skb->sk was the per-CPU control socket (KERNEL.md §0.9) */
+};
+
+enum snap_syn_bit {
+	/* tcp_syncookies is 0 and the last quarter of tcp_max_syn_backlog is kept for peers that
+	 * are proven to be alive (linux net/ipv4/tcp_input.c:tcp_conn_request) */
+	SNAP_SYN_LAST_QUARTER = 0x01,
 };
 
 struct rec_snapshot {
@@ -75,7 +81,10 @@ struct rec_snapshot {
 	__u8 state;    /* enum kernel_state; 0 = no socket */
 	__u8 substate; /* TIME_WAIT: KS_FIN_WAIT2 or KS_TIME_WAIT */
 	__u8 bits;     /* enum snap_bit */
-	__u8 retransmits; /* icsk_retransmits, or of a zero window icsk_probes_out; full sockets */
+	union {
+		__u8 retransmits; /* of a full socket, not answered: data, or probes of its window */
+		__u8 syn_bits;	  /* of a listener under a SYN: enum snap_syn_bit */
+	};
 	__u32 backlog_bytes; /* sk_backlog.len */
 	union {
 		struct {

@@ -67,10 +67,10 @@ static bool syn_refused(const struct circumstances *at, const char **ret_reason)
 		return false;
 	if (evidence & EVIDENCE_ACCEPT_FULL_AT_SYN)
 		*ret_reason = "accept_queue_full";
-	else if (evidence & EVIDENCE_LAST_QUARTER)
-		*ret_reason = "last_quarter";
 	else if (evidence & EVIDENCE_SYN_QUEUE_FULL)
 		*ret_reason = "syn_queue_full";
+	else if (evidence & EVIDENCE_LAST_QUARTER)
+		*ret_reason = "last_quarter";
 	else
 		*ret_reason = "unknown";
 	/* With no queue to blame, one silence may be the tap's; two are not. */

@@ -60,6 +60,8 @@ void conn_weigh_queues(struct conn *conn, const struct rec_snapshot *snapshot, u
 		conn->evidence |= EVIDENCE_ACCEPT_FULL_AT_SYN;
 	if (syn && syn_full)
 		conn->evidence |= EVIDENCE_SYN_QUEUE_FULL;
+	if (syn && snapshot->syn_bits & SNAP_SYN_LAST_QUARTER)
+		conn->evidence |= EVIDENCE_LAST_QUARTER;
 	if (!syn && accept_full)
 		conn->evidence |= EVIDENCE_ACCEPT_FULL_AT_ACK;
 }

@@ -142,6 +142,7 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 	}
 	conn = flowtable_at(tracker->table, handle);
 	conn->swept = tracker->sweep.number;
+	tracker_note_progress(tracker, conn, found, ts_ns);
 	before = conn->kernel.state;
 	doubt = conn->doubt;
 	if (tracker_is_stale(tracker, conn))

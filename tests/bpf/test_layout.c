@@ -29,6 +29,7 @@ static const struct member members[] = {
 	M(rec_snapshot, substate),
 	M(rec_snapshot, bits),
 	M(rec_snapshot, retransmits),
+	M(rec_snapshot, syn_bits),
 	M(rec_snapshot, backlog_bytes),
 	M(rec_snapshot, vars),
 	M(rec_snapshot, queues),
