@@ -107,23 +107,23 @@ static __always_inline void egress_untranslate(const struct bpf_sock *sk, __u16 
 	seen->translated = 1;
 }
 
-static __always_inline bool egress_is_foreign(const struct sock_common *sk)
+static __always_inline bool egress_is_foreign(const struct sock_common *sk, __u32 netns)
 {
-	return sk->skc_net.net->ns.inum != config.netns;
+	return sk->skc_net.net->ns.inum != netns;
 }
 
 /* One of MPTCP cannot be converted, and counts as ours. */
-static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state)
+static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state, __u32 netns)
 {
 	struct tcp_timewait_sock *tw;
 	struct tcp_request_sock *req;
 
 	if (state == KS_NEW_SYN_RECV) {
 		req = bpf_skc_to_tcp_request_sock(sk);
-		return req && egress_is_foreign(&req->req.req.__req_common);
+		return req && egress_is_foreign(&req->req.req.__req_common, netns);
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sk);
-	return tw && egress_is_foreign(&tw->tw_sk.__tw_common);
+	return tw && egress_is_foreign(&tw->tw_sk.__tw_common, netns);
 }
 
 /* A full socket of TCP; *ret_wanted says whether its plain segment is worth a record. */
@@ -136,7 +136,7 @@ static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, b
 		return OWNER_NONE;
 	if (tp->inet_conn.icsk_inet.sk.sk_type != SOCK_STREAM)
 		return OWNER_CONTROL;
-	if (egress_is_foreign(&tp->inet_conn.icsk_inet.sk.__sk_common))
+	if (egress_is_foreign(&tp->inet_conn.icsk_inet.sk.__sk_common, seen->netns))
 		return OWNER_FOREIGN;
 	if (!control && state == KS_ESTABLISHED) {
 		*ret_wanted = egress_handshake_ack(tp, seen->gso_segs);
@@ -162,7 +162,7 @@ static __always_inline enum owner egress_owner(struct bpf_sock *sk, bool control
 		return OWNER_NONE; /* a packet socket's own making */
 	if (state != KS_NEW_SYN_RECV && state != KS_TIME_WAIT)
 		return egress_full(sk, state, control, seen, ret_wanted);
-	if (egress_minisock_is_foreign(sk, state))
+	if (egress_minisock_is_foreign(sk, state, seen->netns))
 		return OWNER_FOREIGN;
 	snapshot_socket(sk, state, &seen->snapshot);
 	egress_untranslate(sk, sk->src_port, seen);
@@ -191,12 +191,13 @@ static __always_inline bool egress_look(struct sighting *seen, bool control)
 }
 
 /* Not of a socket of ours: is it nobody's of this namespace? */
-static __always_inline bool
-egress_is_transit(struct __sk_buff *skb, const struct parsed_segment *segment, enum owner owner)
+static __always_inline bool egress_is_transit(struct __sk_buff *skb, const struct sighting *seen,
+					      enum owner owner)
 {
 	if (owner == OWNER_FOREIGN || skb->ingress_ifindex)
 		return true;
-	return owner == OWNER_NONE && !segment_address_is_local(segment->source, segment->ipv6);
+	return owner == OWNER_NONE &&
+	       !segment_address_is_local(seen->netns, seen->segment.source, seen->segment.ipv6);
 }
 
 static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
@@ -209,8 +210,8 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 
 	if (sk)
 		owner = egress_owner(sk, control, seen, &wanted);
-	if (owner != OWNER_SOCKET && egress_is_transit(skb, segment, owner)) {
-		segment_ignore(seen->ifindex, IGNORED_TRANSIT);
+	if (owner != OWNER_SOCKET && egress_is_transit(skb, seen, owner)) {
+		segment_ignore(seen, IGNORED_TRANSIT);
 		return;
 	}
 	segment_count(seen);
@@ -230,6 +231,7 @@ static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
 {
 	struct sighting seen = {
 		.ctx = skb,
+		.netns = segment_netns_skb(skb),
 		.ifindex = skb->ifindex,
 		.gso_segs = skb->gso_segs ?: 1,
 		.hook = HOOK_TC_EGRESS,
@@ -241,7 +243,7 @@ static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
 	if (result == PARSE_TCP)
 		egress(skb, &seen);
 	else if (result != PARSE_OTHER)
-		segment_ignore(seen.ifindex, parse_ignored_reason(result));
+		segment_ignore(&seen, parse_ignored_reason(result));
 	return TCX_NEXT;
 }
 

@@ -57,7 +57,7 @@ struct emission {
  * in; the rest is not zeroed: write every field.
  */
 static __always_inline struct emission emit_reserve(void *rings, enum rec_ring family, __u64 size,
-						    enum rec_type type, __u16 flags)
+						    enum rec_type type, __u16 flags, __u32 netns)
 {
 	struct total_counters *total = emit_totals();
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -77,7 +77,7 @@ static __always_inline struct emission emit_reserve(void *rings, enum rec_ring f
 	hdr->type = type;
 	hdr->version = RECORD_VERSION;
 	hdr->flags = flags;
-	hdr->netns = config.netns;
+	hdr->netns = netns;
 	hdr->ts_ns = bpf_ktime_get_ns();
 	emission.record = hdr;
 	emission.flags = emit_wakeup(ring, size);

@@ -159,8 +159,8 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 		if (control || ingress_state_waits(state))
 			wanted = ingress_judge(sk, state, seen);
 		bpf_sk_release(sk);
-	} else if (!segment_address_is_local(segment->destination, segment->ipv6)) {
-		segment_ignore(seen->ifindex, IGNORED_TRANSIT);
+	} else if (!segment_address_is_local(seen->netns, segment->destination, segment->ipv6)) {
+		segment_ignore(seen, IGNORED_TRANSIT);
 		return;
 	}
 	segment_count(seen);
@@ -178,7 +178,7 @@ static __always_inline void ingress_parsed(struct sighting *seen, enum parse_res
 	if (result == PARSE_TCP)
 		ingress(seen, xdp);
 	else if (result != PARSE_OTHER)
-		segment_ignore(seen->ifindex, parse_ignored_reason(result));
+		segment_ignore(seen, parse_ignored_reason(result));
 }
 
 /* The hook cannot tell native from generic: the daemon knows what it attached to the interface. */
@@ -187,6 +187,7 @@ int xdp_ingress(struct xdp_md *ctx)
 {
 	struct sighting seen = {
 		.ctx = ctx,
+		.netns = segment_netns_xdp(ctx),
 		.ifindex = ctx->ingress_ifindex,
 		.gso_segs = 1,
 		.hook = HOOK_XDP_NATIVE,
@@ -204,6 +205,7 @@ static __always_inline int tc_ingress(struct __sk_buff *skb, int has_link_layer)
 {
 	struct sighting seen = {
 		.ctx = skb,
+		.netns = segment_netns_skb(skb),
 		.ifindex = skb->ifindex,
 		.gso_segs = skb->gso_segs ?: 1,
 		.hook = HOOK_TC_INGRESS,

@@ -67,6 +67,14 @@ struct net_device {
 	possible_net_t nd_net;
 };
 
+struct xdp_rxq_info {
+	struct net_device *dev;
+};
+
+struct xdp_buff {
+	struct xdp_rxq_info *rxq;
+};
+
 struct sock_common {
 	__u32 skc_daddr;
 	__u32 skc_rcv_saddr;

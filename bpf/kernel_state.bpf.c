@@ -7,7 +7,8 @@
  * retransmissions and resets go to the segment rings.
  *
  * Tracepoints see the whole host. Events of other network namespaces leave first and cheaply: once
- * a socket has shown the address of our namespace's struct net, one comparison does.
+ * a socket has shown the address of our namespace's struct net, one comparison does; where several
+ * are watched, one look into a small map.
  *
  * Traps, each measured (they are why the code reads what it reads):
  * - CLOSE->SYN_SENT fires before the source port is chosen: STATE_NO_TUPLE, join by cookie;
@@ -52,7 +53,7 @@ static __always_inline void state_write(const struct tcp_sock *tp, __u64 cookie,
 
 	emission = emit_reserve(&kernel_rings, RING_KERNEL,
 				ipv6 ? REC_SIZE_V6(rec_state) : REC_SIZE_V4(rec_state), REC_STATE,
-				ipv6 ? REC_F_IPV6 : 0);
+				ipv6 ? REC_F_IPV6 : 0, tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -84,7 +85,7 @@ static __always_inline void listen_write(const struct tcp_sock *tp, __u64 cookie
 
 	emission = emit_reserve(&kernel_rings, RING_KERNEL,
 				ipv6 ? REC_SIZE_V6(rec_listen) : REC_SIZE_V4(rec_listen),
-				REC_LISTEN, ipv6 ? REC_F_IPV6 : 0);
+				REC_LISTEN, ipv6 ? REC_F_IPV6 : 0, tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -111,16 +112,20 @@ static __always_inline void listener_begins(const struct tcp_sock *tp, __u64 coo
 		listen_write(tp, cookie, tuple, false);
 }
 
-static __always_inline bool state_is_ours(const struct sock *sk, int old_state, int new_state)
+/* The watched namespace it happened in; 0: none, or it says nothing. */
+static __always_inline __u32 state_netns(const struct sock *sk, int old_state, int new_state)
 {
-	if (!net_is_ours(sk->__sk_common.skc_net.net) || sk->sk_protocol != IPPROTO_TCP)
-		return false;
-	return old_state != KS_LISTEN || new_state != KS_SYN_RECV;
+	__u32 netns = origin_netns(sk->__sk_common.skc_net.net);
+
+	if (!netns || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return old_state != KS_LISTEN || new_state != KS_SYN_RECV ? netns : 0;
 }
 
-static __always_inline void state_changed(struct sock *sk, int old_state, int new_state)
+static __always_inline void state_changed(struct sock *sk, int old_state, int new_state,
+					  __u32 netns)
 {
-	struct tuple tuple = {};
+	struct tuple tuple = { .netns = netns };
 	struct tcp_sock *tp;
 	__u64 cookie;
 
@@ -177,9 +182,10 @@ static __always_inline struct state_events *state_events_here(void)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
+	__u32 netns = state_netns(sk, old_state, new_state);
 	struct state_events *events;
 
-	if (!state_is_ours(sk, old_state, new_state))
+	if (!netns)
 		return 0;
 	events = state_events_here();
 	if (!events)
@@ -188,23 +194,24 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 		state_event_set(&events->outer, sk, old_state, new_state);
 	else
 		state_event_set(&events->inner, sk, old_state, new_state);
-	state_changed(sk, old_state, new_state);
+	state_changed(sk, old_state, new_state, netns);
 	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state_nested, struct sock *sk, int old_state, int new_state)
 {
+	__u32 netns = state_netns(sk, old_state, new_state);
 	struct state_events *events;
 
-	if (!state_is_ours(sk, old_state, new_state))
+	if (!netns)
 		return 0;
 	events = state_events_here();
 	if (!events)
 		return 0;
 	if (!state_event_take(&events->outer, sk, old_state, new_state) &&
 	    !state_event_take(&events->inner, sk, old_state, new_state))
-		state_changed(sk, old_state, new_state);
+		state_changed(sk, old_state, new_state, netns);
 	return 0;
 }
 
@@ -216,7 +223,7 @@ static __always_inline void retransmit_write(__u64 cookie, enum retransmit_kind 
 
 	emission = emit_reserve(&segment_rings, RING_SEGMENT,
 				ipv6 ? REC_SIZE_V6(rec_retransmit) : REC_SIZE_V4(rec_retransmit),
-				REC_RETRANSMIT, REC_F_SENT | (ipv6 ? REC_F_IPV6 : 0));
+				REC_RETRANSMIT, REC_F_SENT | (ipv6 ? REC_F_IPV6 : 0), tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -231,12 +238,12 @@ static __always_inline void retransmit_write(__u64 cookie, enum retransmit_kind 
 	emit_submit(&emission);
 }
 
-static __always_inline void retransmit(const struct sock_common *sk, enum retransmit_kind kind,
-				       __u8 tcp_flags)
+static __always_inline void retransmit(const struct sock_common *sk, __u32 netns,
+				       enum retransmit_kind kind, __u8 tcp_flags)
 {
 	__u64 cookie = sk->skc_cookie.counter;
 	__u8 state = sk->skc_state;
-	struct tuple tuple = {};
+	struct tuple tuple = { .netns = netns };
 
 	tuple_of(sk, &tuple);
 	tuple.local_port = sk->skc_num;
@@ -257,10 +264,12 @@ static __always_inline void retransmit_count(enum retransmit_counter which)
 SEC("tp_btf/tcp_retransmit_synack")
 int BPF_PROG(on_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
-	if (!net_is_ours(sk->__sk_common.skc_net.net))
+	__u32 netns = origin_netns(sk->__sk_common.skc_net.net);
+
+	if (!netns)
 		return 0;
 	retransmit_count(RETRANSMITTED_SYNACK);
-	retransmit(&req->__req_common, RETRANSMIT_SYNACK, TCPF_SYN | TCPF_ACK);
+	retransmit(&req->__req_common, netns, RETRANSMIT_SYNACK, TCPF_SYN | TCPF_ACK);
 	return 0;
 }
 
@@ -282,9 +291,10 @@ static __always_inline __u8 skb_tcp_flags(const struct sk_buff *skb)
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(on_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 {
+	__u32 netns = origin_netns(sk->__sk_common.skc_net.net);
 	__u8 tcp_flags;
 
-	if (!net_is_ours(sk->__sk_common.skc_net.net))
+	if (!netns)
 		return 0;
 	tcp_flags = skb_tcp_flags(skb);
 	if (tcp_flags & TCPF_SYN)
@@ -292,7 +302,7 @@ int BPF_PROG(on_retransmit_skb, struct sock *sk, struct sk_buff *skb)
 	else
 		retransmit_count(tcp_flags & TCPF_FIN ? RETRANSMITTED_FIN : RETRANSMITTED_DATA);
 	if (tcp_flags & (TCPF_SYN | TCPF_FIN))
-		retransmit(&sk->__sk_common, RETRANSMIT_SKB, tcp_flags);
+		retransmit(&sk->__sk_common, netns, RETRANSMIT_SKB, tcp_flags);
 	return 0;
 }
 
@@ -304,7 +314,7 @@ static __always_inline void reset_write(__u64 cookie, __u32 reason, __u8 state, 
 
 	emission = emit_reserve(&segment_rings, RING_SEGMENT,
 				ipv6 ? REC_SIZE_V6(rec_reset) : REC_SIZE_V4(rec_reset), REC_RESET,
-				flags | (ipv6 ? REC_F_IPV6 : 0));
+				flags | (ipv6 ? REC_F_IPV6 : 0), tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -345,7 +355,8 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 	} else if (skb) {
 		net = BPF_CORE_READ(skb, dev, nd_net.net);
 	}
-	if (!net_is_ours_untrusted(net))
+	tuple.netns = origin_netns_untrusted(net);
+	if (!tuple.netns)
 		return;
 	total = emit_totals();
 	if (total)
@@ -380,9 +391,9 @@ SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(on_receive_reset, struct sock *sk)
 {
 	struct total_counters *total;
-	struct tuple tuple = {};
+	struct tuple tuple = { .netns = origin_netns(sk->__sk_common.skc_net.net) };
 
-	if (!net_is_ours(sk->__sk_common.skc_net.net))
+	if (!tuple.netns)
 		return 0;
 	total = emit_totals();
 	if (total)
@@ -415,7 +426,7 @@ static __always_inline void drop_write(const struct parsed_segment *segment, __u
 
 	emission = emit_reserve(&segment_rings, RING_SEGMENT,
 				ipv6 ? REC_SIZE_V6(rec_drop) : REC_SIZE_V4(rec_drop), REC_DROP,
-				flags | (ipv6 ? REC_F_IPV6 : 0));
+				flags | (ipv6 ? REC_F_IPV6 : 0), tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -435,7 +446,7 @@ static __always_inline void drop_write(const struct parsed_segment *segment, __u
 
 static __always_inline bool drop_is_local(const struct tuple *tuple)
 {
-	struct local_prefix key = { .prefixlen = 128 };
+	struct local_prefix key = { .prefixlen = LOCAL_PREFIX_BITS, .netns = tuple->netns };
 	__u32 mapped[4] = { 0, 0, bpf_htonl(0xffff), tuple->local[0] };
 
 	__builtin_memcpy(key.address, tuple->ipv6 ? tuple->local : mapped, 16);
@@ -443,11 +454,12 @@ static __always_inline bool drop_is_local(const struct tuple *tuple)
 }
 
 /*
- * In whose namespace an skb is. One that was received (skb_iif) may still carry its sender's
- * socket, of another namespace: a veth keeps it (linux net/core/skbuff.c:skb_scrub_packet) until
- * ip_rcv() lets it go. So its device says it, but where tcp_v4_rcv() took that away.
+ * In whose namespace an skb is; 0: none that is watched. One that was received (skb_iif) may still
+ * carry its sender's socket, of another namespace: a veth keeps it (linux
+ * net/core/skbuff.c:skb_scrub_packet) until ip_rcv() lets it go. So its device says it, but where
+ * tcp_v4_rcv() took that away.
  */
-static __always_inline bool drop_is_ours(const struct sk_buff *skb, const struct sock *rx_sk)
+static __always_inline __u32 drop_netns(const struct sk_buff *skb, const struct sock *rx_sk)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
 	const struct sock *sk = rx_sk;
@@ -455,8 +467,8 @@ static __always_inline bool drop_is_ours(const struct sk_buff *skb, const struct
 	if (!sk && (!dev || !BPF_CORE_READ(skb, skb_iif)))
 		sk = BPF_CORE_READ(skb, sk);
 	if (sk)
-		return net_is_ours_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
-	return net_is_ours_untrusted(BPF_CORE_READ(dev, nd_net.net));
+		return origin_netns_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	return origin_netns_untrusted(BPF_CORE_READ(dev, nd_net.net));
 }
 
 /*
@@ -477,8 +489,10 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return;
-	if (drop_is_noise(reason, rx_state) || !drop_is_ours(skb, rx_sk) ||
-	    !skb_segment(skb, &segment))
+	if (drop_is_noise(reason, rx_state))
+		return;
+	tuple.netns = drop_netns(skb, rx_sk);
+	if (!tuple.netns || !skb_segment(skb, &segment))
 		return;
 	sent = BPF_CORE_READ(skb, sk) && !BPF_CORE_READ(skb, skb_iif);
 	tuple_from(&segment, sent, &tuple);

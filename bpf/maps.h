@@ -28,7 +28,28 @@ struct ring_array {
 struct ring_array segment_rings SEC(".maps") __weak;
 struct ring_array kernel_rings SEC(".maps") __weak;
 
-/* min(ifindex, last) -> counts. Never deleted. */
+/* Inode number of a network namespace -> 1: those watched, where config.netns is 0. The daemon's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NAMESPACES_MAX);
+	__type(key, __u32);
+	__type(value, __u8);
+} namespaces SEC(".maps") __weak;
+
+/* An ifindex says nothing without its namespace. */
+struct interface_key {
+	__u32 netns, ifindex;
+};
+
+/* Interface -> its slot in `segments`, see counters.h. The daemon adds and deletes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SEGMENT_COUNTERS_MAX);
+	__type(key, struct interface_key);
+	__type(value, __u32);
+} interface_slots SEC(".maps") __weak;
+
+/* Slot -> counts. Never deleted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SEGMENT_COUNTERS_MAX);
@@ -75,11 +96,14 @@ struct {
 } listeners SEC(".maps") __weak;
 
 struct local_prefix {
-	__u32 prefixlen;
+	__u32 prefixlen;  /* of what follows */
+	__u32 netns;	  /* always whole */
 	__u8 address[16]; /* network order, v4 as v4-mapped v6 */
 };
 
-/* Prefixes of the local routing table -> 1. The loader fills and prunes it. */
+#define LOCAL_PREFIX_BITS (8 * (sizeof(struct local_prefix) - sizeof(__u32)))
+
+/* Prefixes of the local routing tables -> 1. The loader fills and prunes it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, LOCAL_PREFIXES_MAX);

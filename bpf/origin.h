@@ -12,30 +12,44 @@
 /* A tuple, local first, and the family to record it under. */
 struct tuple {
 	__u32 local[4], remote[4]; /* IPv4: only [0] */
+	__u32 netns;
 	__u16 local_port, remote_port;
 	bool ipv6;
 };
 
-/* The address of our namespace's struct net, once a socket has shown it. */
+/* Where there is one watched namespace: the address of its struct net, once a socket showed it. */
 static __u64 our_net;
 
-/* `net` of a socket the kernel vouches for. */
-static __always_inline bool net_is_ours(const struct net *net)
+/* One of several? Then `inum`, else 0. */
+static __always_inline __u32 origin_watched(__u32 inum)
 {
-	if (our_net)
-		return (__u64)net == our_net;
-	if (net->ns.inum != config.netns)
-		return false;
-	our_net = (__u64)net;
-	return true;
+	return bpf_map_lookup_elem(&namespaces, &inum) ? inum : 0;
 }
 
-/* `net` of doubtful origin: compared, never learned. */
-static __always_inline bool net_is_ours_untrusted(const struct net *net)
+/* The watched namespace that `net`, of a socket the kernel vouches for, is; 0: not watched. */
+static __always_inline __u32 origin_netns(const struct net *net)
 {
+	if (!config.netns)
+		return origin_watched(net->ns.inum);
 	if (our_net)
-		return (__u64)net == our_net;
-	return net && BPF_CORE_READ(net, ns.inum) == config.netns;
+		return (__u64)net == our_net ? config.netns : 0;
+	if (net->ns.inum != config.netns)
+		return 0;
+	our_net = (__u64)net;
+	return config.netns;
+}
+
+/* The same of a `net` of doubtful origin: compared, never learned. */
+static __always_inline __u32 origin_netns_untrusted(const struct net *net)
+{
+	__u32 inum;
+
+	if (config.netns && our_net)
+		return (__u64)net == our_net ? config.netns : 0;
+	inum = net ? BPF_CORE_READ(net, ns.inum) : 0;
+	if (!config.netns)
+		return origin_watched(inum);
+	return inum == config.netns ? inum : 0;
 }
 
 static __always_inline bool address_is_mapped(const __u32 address[4])

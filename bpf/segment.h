@@ -18,7 +18,7 @@ struct sighting {
 	struct parsed_segment segment;
 	struct tcp_options options;
 	struct rec_snapshot snapshot;
-	__u32 ifindex;
+	__u32 netns, ifindex;
 	__u16 gso_segs;
 	__u8 hook; /* enum rec_hook */
 	__u8 sent;
@@ -95,16 +95,39 @@ static __always_inline void segment_options(struct sighting *seen, bool xdp)
 		segment_options_skb(seen->ctx, &seen->segment, &scratch, &seen->options);
 }
 
-static __always_inline struct segment_counters *segment_counters(__u32 ifindex)
+/*
+ * The namespace of the device that a context is about. Where there are several, the kernel's own
+ * structure behind the context says it: helpers for that are newer than the kernels we run on.
+ */
+static __always_inline __u32 segment_netns_xdp(struct xdp_md *ctx)
 {
-	__u32 slot = ifindex < SEGMENT_COUNTERS_MAX ? ifindex : SEGMENT_COUNTERS_MAX - 1;
+	if (config.netns)
+		return config.netns;
+	return BPF_CORE_READ((const struct xdp_buff *)ctx, rxq, dev, nd_net.net, ns.inum);
+}
 
+static __always_inline __u32 segment_netns_skb(struct __sk_buff *skb)
+{
+	if (config.netns)
+		return config.netns;
+	return BPF_CORE_READ((const struct sk_buff *)skb, dev, nd_net.net, ns.inum);
+}
+
+static __always_inline struct segment_counters *segment_counters(const struct sighting *seen)
+{
+	struct interface_key key = { seen->netns, seen->ifindex };
+	__u32 slot = seen->ifindex, *assigned;
+
+	if (!config.netns || slot >= SEGMENT_SLOTS_DIRECT) {
+		assigned = bpf_map_lookup_elem(&interface_slots, &key);
+		slot = assigned ? *assigned : SEGMENT_SLOT_SHARED;
+	}
 	return bpf_map_lookup_elem(&segments, &slot);
 }
 
-static __always_inline void segment_ignore(__u32 ifindex, enum ignored_reason reason)
+static __always_inline void segment_ignore(const struct sighting *seen, enum ignored_reason reason)
 {
-	struct segment_counters *counters = segment_counters(ifindex);
+	struct segment_counters *counters = segment_counters(seen);
 
 	if (counters)
 		counters->ignored[reason]++;
@@ -113,7 +136,7 @@ static __always_inline void segment_ignore(__u32 ifindex, enum ignored_reason re
 /* A super-packet's FIN is on its last segment only; the others carry data. */
 static __always_inline void segment_count(const struct sighting *seen)
 {
-	struct segment_counters *counters = segment_counters(seen->ifindex);
+	struct segment_counters *counters = segment_counters(seen);
 	enum segment_kind kind = parse_kind(seen->segment.tcp_flags, seen->segment.payload_bytes);
 
 	if (!counters)
@@ -135,18 +158,20 @@ static __always_inline void segment_address(const __u32 from[4], bool ipv6, __u8
 }
 
 /* Is this end's address one of ours? Only asked where no socket says so. */
-static __always_inline bool segment_address_is_local(const __u32 address[4], bool ipv6)
+static __always_inline bool segment_address_is_local(__u32 netns, const __u32 address[4], bool ipv6)
 {
-	struct local_prefix key = { .prefixlen = 128 };
+	struct local_prefix key = { .prefixlen = LOCAL_PREFIX_BITS, .netns = netns };
 
 	segment_address(address, ipv6, key.address);
 	return bpf_map_lookup_elem(&local_prefixes, &key) != NULL;
 }
 
-/* The socket that a segment from `remote` to `local` would meet; release it. */
-static __always_inline struct bpf_sock *segment_socket(void *ctx, const __u32 remote[4],
-						       __u16 remote_port, const __u32 local[4],
-						       __u16 local_port, bool ipv6)
+/* The socket that a segment from `remote` to `local` would meet; release it. `nsid`: the namespace's
+ * id as the context's own one knows it, BPF_F_CURRENT_NETNS for that one itself. */
+static __always_inline struct bpf_sock *segment_socket_in(__s64 nsid, void *ctx,
+							  const __u32 remote[4], __u16 remote_port,
+							  const __u32 local[4], __u16 local_port,
+							  bool ipv6)
 {
 	struct bpf_sock_tuple tuple = {};
 
@@ -155,13 +180,21 @@ static __always_inline struct bpf_sock *segment_socket(void *ctx, const __u32 re
 		__builtin_memcpy(tuple.ipv6.daddr, local, 16);
 		tuple.ipv6.sport = bpf_htons(remote_port);
 		tuple.ipv6.dport = bpf_htons(local_port);
-		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), nsid, 0);
 	}
 	tuple.ipv4.saddr = remote[0];
 	tuple.ipv4.daddr = local[0];
 	tuple.ipv4.sport = bpf_htons(remote_port);
 	tuple.ipv4.dport = bpf_htons(local_port);
-	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), nsid, 0);
+}
+
+static __always_inline struct bpf_sock *segment_socket(void *ctx, const __u32 remote[4],
+						       __u16 remote_port, const __u32 local[4],
+						       __u16 local_port, bool ipv6)
+{
+	return segment_socket_in(BPF_F_CURRENT_NETNS, ctx, remote, remote_port, local, local_port,
+				 ipv6);
 }
 
 static __always_inline void segment_fill(struct rec_segment *record, const struct sighting *seen)
@@ -201,7 +234,7 @@ static __always_inline void segment_write(const struct sighting *seen, __u16 fla
 		flags |= REC_F_TRANSLATED;
 	emission = emit_reserve(&segment_rings, RING_SEGMENT,
 				ipv6 ? REC_SIZE_V6(rec_segment) : REC_SIZE_V4(rec_segment),
-				REC_SEGMENT, flags);
+				REC_SEGMENT, flags, seen->netns);
 	if (!emission.record)
 		return;
 	segment_fill(emission.record, seen);

@@ -9,8 +9,9 @@
  * loss. It also gives every socket it meets a cookie, so that later records can be joined.
  *
  * look answers for one tuple. The daemon runs it with BPF_PROG_TEST_RUN on a made-up packet that
- * holds a struct rec_socket with the tuple filled in (v4 addresses v4-mapped; a remote of all
- * zeroes means "who listens there?"), and finds the answer in the packet's place.
+ * holds a struct rec_socket with tuple and namespace filled in (v4 addresses v4-mapped; a remote of
+ * all zeroes means "who listens there?"; `ifindex` is the namespace's id as the daemon's own one
+ * knows it, -1 for that one itself), and finds the answer in the packet's place.
  */
 #include "segment.h"
 
@@ -75,20 +76,22 @@ int look(struct xdp_md *ctx)
 	struct rec_snapshot snapshot = {};
 	__u32 local[4], remote[4];
 	struct bpf_sock *sk;
+	__s64 nsid;
 
 	if ((void *)(record + 1) > (void *)(long)ctx->data_end)
 		return XDP_PASS;
+	nsid = (__s32)record->ifindex;
 	__builtin_memcpy(local, record->local_address, 16);
 	__builtin_memcpy(remote, record->remote_address, 16);
 	snapshot.bits = SNAP_LOOKED;
 	if (address_is_v4(local)) {
 		local[0] = local[3];
 		remote[0] = remote[3];
-		sk = segment_socket(ctx, remote, record->remote_port, local, record->local_port,
-				    false);
+		sk = segment_socket_in(nsid, ctx, remote, record->remote_port, local,
+				       record->local_port, false);
 	} else {
-		sk = segment_socket(ctx, remote, record->remote_port, local, record->local_port,
-				    true);
+		sk = segment_socket_in(nsid, ctx, remote, record->remote_port, local,
+				       record->local_port, true);
 	}
 	record->ifindex = 0;
 	if (sk) {
@@ -97,7 +100,7 @@ int look(struct xdp_md *ctx)
 		bpf_sk_release(sk);
 	}
 	record->snapshot = snapshot;
-	rec_socket_head(record, REC_LOOK, config.netns);
+	rec_socket_head(record, REC_LOOK, record->hdr.netns);
 	return XDP_PASS;
 }
 

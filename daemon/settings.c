@@ -16,6 +16,9 @@
 #include "log.h"
 #include "util.h"
 
+/* Bytes of one name or path of --netns: what an entrance has room for (capture/entrances.h). */
+#define NETNS_WORD_MAX 80
+
 enum flag_kind {
 	FLAG_TEXT,   /* const char *, not empty */
 	FLAG_LIST,   /* struct settings_list; the default goes when a value comes */
@@ -67,6 +70,29 @@ static bool is_interface_name(const char *value)
 	return true;
 }
 
+static bool is_netns_word(const char *word, size_t length)
+{
+	if (length == 0 || length > NETNS_WORD_MAX)
+		return false;
+	if (length > 4 && !strncmp(word, "pid:", 4))
+		return strspn(word + 4, "0123456789") == length - 4;
+	/* As ip-netns(8): a name is the name of a file. */
+	return word[0] == '/' || (!memchr(word, '/', length) && word[0] != '.');
+}
+
+static bool is_netns_selector(const char *value)
+{
+	size_t length;
+
+	do {
+		length = strcspn(value, ",");
+		if (!is_netns_word(value, length))
+			return false;
+		value += length;
+	} while (*value++ == ',');
+	return true;
+}
+
 static bool is_web_address(const char *value)
 {
 	struct sockaddr_storage address;
@@ -100,6 +126,11 @@ static const struct flag flags[] = {
 	{ "device.exclude", "NAME", FLAG_LIST, AT(devices_excluded), NULL,
 	  .is_valid = is_interface_name, .wanted = "an interface name",
 	  .help = "leave this interface alone (repeatable)" },
+	{ "netns", "NAME", FLAG_LIST, AT(netns), "host", .is_valid = is_netns_selector,
+	  .wanted = "host, all, a name, a path or pid:N, or several with commas",
+	  .help = "watch these network namespaces (repeatable, or with commas): host, the daemon's "
+		  "own; NAME, of /run/netns; a path; pid:N, that of a process; all: every one that "
+		  "has a name or a process" },
 	{ "capture.mode", "MODE", FLAG_CHOICE, AT(capture_mode), "auto",
 	  .words = capture_mode_words,
 	  .help = "how to capture what arrives; auto: native XDP on hardware and virtio, tcx or "

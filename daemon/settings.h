@@ -41,7 +41,8 @@ struct settings_list {
 struct settings {
 	struct settings_list devices; /* empty: every interface that carries local addresses */
 	struct settings_list devices_excluded;
-	uint64_t capture_mode; /* enum capture_mode */
+	struct settings_list netns; /* each passes is_netns_selector; "host" unless given */
+	uint64_t capture_mode;	    /* enum capture_mode */
 	uint64_t flows_max, listeners_max;
 	uint64_t history_events; /* 0: none are kept */
 	uint64_t ring_bytes;	 /* of one CPU's ring, a power of two */

@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 struct config {
-	__u32 netns;	 /* inode number of the watched network namespace */
+	__u32 netns; /* inode number of the one watched network namespace; 0: see map `namespaces` */
 	__u32 nr_cpus;	 /* possible CPUs: one ring of each family per CPU */
 	__u8 rst_reason; /* tcp_send_reset carries a reason (6.10+), found from BTF */
 	__u8 reserved[7];
@@ -21,5 +21,6 @@ struct config {
 
 #define LISTENERS_MAX 4096	/* entries of the per-listener counter map */
 #define LOCAL_PREFIXES_MAX 4096 /* entries of the LPM trie of local prefixes */
+#define NAMESPACES_MAX 512	/* namespaces watched at once */
 
 #endif

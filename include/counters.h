@@ -40,8 +40,14 @@ enum ignored_reason {
 	IGNORED_NR
 };
 
-/* One value per interface: map `segments`, per-CPU array, index min(ifindex, last). */
+/*
+ * One value per interface: map `segments`, a per-CPU array. Where one namespace is watched, an
+ * ifindex below SEGMENT_SLOTS_DIRECT is its own slot; all others have one by the map
+ * `interface_slots`, and those that found none left share the last.
+ */
 #define SEGMENT_COUNTERS_MAX 1024
+#define SEGMENT_SLOTS_DIRECT 512
+#define SEGMENT_SLOT_SHARED (SEGMENT_COUNTERS_MAX - 1)
 struct segment_counters {
 	__u64 received[SEGMENT_NR]; /* skbs, as InSegs counts */
 	__u64 sent[SEGMENT_NR];	    /* gso_segs, as OutSegs counts */

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,9 @@
 #endif
 
 #define RUNGS_MAX 4
+
+/* The name of a namespace in front of an interface's. */
+#define PREFIX_BYTES 80
 
 /* Hooks in the order they are tried, by what --capture.mode asks. MODE_NONE ends the list. */
 static const enum hook_mode ingress_ladder[CAPTURE_NR][RUNGS_MAX] = {
@@ -137,10 +141,15 @@ static int link_tcx(int program, uint32_t ifindex, enum attach_direction directi
 static int use_clsact(struct attacher *attacher, struct attachment *attachment,
 		      enum attach_direction direction, int program)
 {
-	int err = 0;
+	int lock, err = 0;
 
-	if (attacher->clsact_lock < 0)
+	if (attachment->is_elsewhere) {
+		err = clsact_lock(&lock);
+		if (!err)
+			close(lock);
+	} else if (attacher->clsact_lock < 0) {
 		err = clsact_lock(&attacher->clsact_lock);
+	}
 	if (err)
 		return err;
 	return clsact_attach(attachment->ifindex, direction == ATTACH_EGRESS, program,
@@ -185,7 +194,7 @@ static const char *why(enum hook_mode mode, int err)
 	}
 }
 
-static int climb(struct attacher *attacher, const struct interface *interface,
+static int climb(struct attacher *attacher, const struct interface *interface, const char *where,
 		 struct attachment *attachment, enum attach_direction direction)
 {
 	const char *side = direction == ATTACH_INGRESS ? "ingress" : "egress";
@@ -200,39 +209,72 @@ static int climb(struct attacher *attacher, const struct interface *interface,
 		ladder = virtual_ladder;
 	for (int rung = 0; rung < RUNGS_MAX && ladder[rung] != MODE_NONE; rung++) {
 		err = rung_try(attacher, attachment, direction, ladder[rung]);
-		if (!err) {
-			log_info("%s: %s by %s", interface->name, side,
-				 hook_mode_name(ladder[rung]));
-			return 0;
-		}
-		log_write(level, "%s: %s not by %s: %s", interface->name, side,
+		if (!err || err == -ENODEV)
+			return err;
+		log_write(level, "%s%s: %s not by %s: %s", where, interface->name, side,
 			  hook_mode_name(ladder[rung]), why(ladder[rung], err));
 	}
 	return err;
 }
 
-int attacher_attach(struct attacher *attacher, const struct interface *interface,
+int attacher_attach(struct attacher *attacher, const struct interface *interface, const char *where,
 		    struct attachment *ret_attachment)
 {
-	struct attachment attachment = { .ifindex = interface->ifindex };
+	struct attachment attachment = { .ifindex = interface->ifindex, .is_elsewhere = where[0] };
+	char prefix[PREFIX_BYTES];
 	int err;
 
+	snprintf(prefix, sizeof(prefix), "%s%s", where, where[0] ? " " : "");
 	attachment.bare_ip = is_bare_ip(interface->arphrd);
 	if (!attachment.bare_ip && !has_ethernet_header(interface->arphrd)) {
-		log_warn("%s: not watched: link type %u carries neither Ethernet nor bare IP",
-			 interface->name, interface->arphrd);
+		log_warn("%s%s: not watched: link type %u carries neither Ethernet nor bare IP",
+			 prefix, interface->name, interface->arphrd);
 		return -EOPNOTSUPP;
 	}
-	err = climb(attacher, interface, &attachment, ATTACH_INGRESS);
+	err = climb(attacher, interface, prefix, &attachment, ATTACH_INGRESS);
 	if (!err)
-		err = climb(attacher, interface, &attachment, ATTACH_EGRESS);
+		err = climb(attacher, interface, prefix, &attachment, ATTACH_EGRESS);
 	if (err) {
-		log_err("%s: not watched: no hook takes the programs", interface->name);
+		if (err != -ENODEV)
+			log_err("%s%s: not watched: no hook takes the programs", prefix,
+				interface->name);
 		attacher_detach(&attachment);
 		return err;
 	}
+	log_info("%s%s: ingress by %s, egress by %s", prefix, interface->name,
+		 hook_mode_name(attachment.hooks[ATTACH_INGRESS].mode),
+		 hook_mode_name(attachment.hooks[ATTACH_EGRESS].mode));
 	*ret_attachment = attachment;
 	return 0;
+}
+
+static bool link_is_live(int fd, uint32_t ifindex)
+{
+	/* xdp.ifindex and tcx.ifindex lie in the same place; 0 once the device has gone. */
+	struct bpf_link_info info = { 0 };
+	__u32 size = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &size) && info.xdp.ifindex == ifindex;
+}
+
+bool attachment_is_live(const struct attachment *attachment)
+{
+	for (int direction = 0; direction < ATTACH_DIRECTIONS; direction++) {
+		enum hook_mode mode = attachment->hooks[direction].mode;
+
+		if (mode != MODE_NONE && mode != MODE_CLSACT &&
+		    !link_is_live(attachment->hooks[direction].link_fd, attachment->ifindex))
+			return false;
+	}
+	return true;
+}
+
+void attachment_abandon(struct attachment *attachment)
+{
+	for (int direction = 0; direction < ATTACH_DIRECTIONS; direction++)
+		if (attachment->hooks[direction].mode == MODE_CLSACT)
+			attachment->hooks[direction].mode = MODE_NONE;
+	attachment->owns_qdisc = false;
 }
 
 void attacher_detach(struct attachment *attachment)

@@ -5,7 +5,8 @@
  * this process and vanish with it. The clsact fallback is not: its filters carry a handle of our
  * own, and are removed on detach, by the next start, or by attach_cleanup. One network namespace
  * has at most one tcpwitness on clsact: it holds an abstract socket's name as long as it lives,
- * which tells its filters from leftovers.
+ * which tells its filters from leftovers. In a namespace other than its own it cannot, for a socket
+ * would keep the namespace alive; there it only makes sure that nobody else holds the name.
  */
 #ifndef TCPWITNESS_ATTACH_H
 #define TCPWITNESS_ATTACH_H
@@ -51,8 +52,9 @@ struct attachment {
 		enum hook_mode mode; /* MODE_NONE: nothing */
 		int link_fd;
 	} hooks[ATTACH_DIRECTIONS];
-	bool bare_ip;	 /* the _ip programs hang there */
-	bool owns_qdisc; /* the clsact qdisc was made by us */
+	bool bare_ip;	   /* the _ip programs hang there */
+	bool owns_qdisc;   /* the clsact qdisc was made by us */
+	bool is_elsewhere; /* not in our own network namespace */
 	uint32_t ifindex;
 };
 
@@ -62,10 +64,19 @@ struct attacher;
 struct attacher *attacher_new(const struct attach_programs *programs, enum capture_mode mode);
 void attacher_free(struct attacher *attacher);
 
-/* Both directions. 0, or -errno of the last rung tried, logged; then nothing is attached. */
-int attacher_attach(struct attacher *attacher, const struct interface *interface,
+/* Both directions, of an interface in the network namespace that the thread is in; `where`: its
+ * name for the log, "" for our own. 0, or -errno of the last rung tried, logged; then nothing is
+ * attached. -ENODEV, not logged: it has gone in the meantime. */
+int attacher_attach(struct attacher *attacher, const struct interface *interface, const char *where,
 		    struct attachment *ret_attachment);
 void attacher_detach(struct attachment *attachment);
+
+/* False: somebody detached our programs, or the interface under them is another one by now. Of
+ * clsact it cannot be said. */
+bool attachment_is_live(const struct attachment *attachment);
+
+/* Its interface has gone with its namespace: nothing is left to be taken down there. */
+void attachment_abandon(struct attachment *attachment);
 
 /* Removes what a crashed tcpwitness left on clsact in this namespace; *ret_removed filters.
  * -EBUSY: a living one uses clsact, so nothing was touched. 0 or -errno. */

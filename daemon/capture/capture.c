@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "capture/attach.h"
-#include "capture/interfaces.h"
 #include "capture/loader.h"
 #include "capture/merge.h"
+#include "capture/namespaces.h"
 #include "capture/sweep.h"
+#include "capture/taps.h"
 #include "config.h"
 #include "log.h"
 #include "util.h"
@@ -23,27 +24,15 @@
 /* The ring that the daemon itself writes: sweeps and losses. */
 #define OWN_RING_BYTES (1u << 20)
 
-#define EPOLL_RING 0u
-#define EPOLL_INTERFACES 1u
-
-struct watched {
-	struct interface interface;
-	struct attachment attachment;
-};
-
 struct capture {
 	const struct settings *settings;
 	struct loader *loader;
-	struct attacher *attacher;
-	struct interfaces *interfaces;
+	struct taps *taps;
+	struct namespaces *namespaces;
 	struct merge *merge;
 	struct ring *own; /* the merge's */
 	int epoll_fd;
 
-	struct watched watched[INTERFACES_MAX];
-	uint32_t nr_watched;
-	uint64_t seen[SEGMENT_SLOT_WORDS]; /* slots of `segments` that may hold something */
-	int attach_err;			   /* the last failure to attach an interface */
 	bool prefixes_full;
 
 	struct sweeper sweeper;
@@ -62,49 +51,74 @@ struct delivery {
 	bool sweep_ended;
 };
 
-static void interface_appeared(void *context, const struct interface *interface)
+static void leftovers_remove(const struct space *space)
 {
-	struct capture *capture = context;
-	struct watched *watched = &capture->watched[capture->nr_watched];
-	uint32_t slot = interface->ifindex;
-	int err = -E2BIG;
+	unsigned int removed = 0;
+	int err = attach_cleanup(&removed);
 
-	if (capture->nr_watched < INTERFACES_MAX)
-		err = attacher_attach(capture->attacher, interface, &watched->attachment);
-	else
-		log_warn("%s: not watched: more than %d interfaces", interface->name,
-			 INTERFACES_MAX);
-	if (err) {
-		capture->attach_err = err;
-		return;
-	}
-	watched->interface = *interface;
-	capture->nr_watched++;
-	if (slot >= SEGMENT_COUNTERS_MAX)
-		slot = SEGMENT_COUNTERS_MAX - 1;
-	capture->seen[slot / 64] |= 1ull << (slot % 64);
+	if (err == -EBUSY)
+		log_info("another tcpwitness uses clsact in network namespace %s", space->name);
+	else if (err)
+		log_warn("cannot look for leftover clsact filters: %s", strerror(-err));
+	else if (removed > 0)
+		log_info("removed %u clsact filters that a crash had left", removed);
 }
 
-static void interface_gone(void *context, const struct interface *interface)
+static int space_appeared(void *context, const struct space *space)
 {
 	struct capture *capture = context;
 
-	for (uint32_t i = 0; i < capture->nr_watched; i++) {
-		struct watched *watched = &capture->watched[i];
-
-		if (watched->interface.ifindex != interface->ifindex)
-			continue;
-		attacher_detach(&watched->attachment);
-		*watched = capture->watched[--capture->nr_watched];
-		log_info("%s: no longer watched", interface->name);
-		return;
-	}
+	leftovers_remove(space);
+	return loader_several(capture->loader) ?
+		       loader_namespace(capture->loader, space->netns, true) :
+		       0;
 }
 
-static void prefix_changed(void *context, const struct local_prefix *prefix, bool added)
+static void space_gone(void *context, const struct space *space)
 {
 	struct capture *capture = context;
-	int err = loader_prefix(capture->loader, prefix, added);
+
+	taps_drop(capture->taps, space);
+	if (loader_several(capture->loader))
+		loader_namespace(capture->loader, space->netns, false);
+}
+
+static void interface_appeared(void *context, const struct space *space,
+			       const struct interface *interface)
+{
+	struct capture *capture = context;
+
+	taps_open(capture->taps, space, interface);
+}
+
+static void interface_gone(void *context, const struct space *space,
+			   const struct interface *interface)
+{
+	struct capture *capture = context;
+
+	taps_close(capture->taps, space, interface);
+}
+
+static void interface_renamed(void *context, const struct space *space,
+			      const struct interface *interface)
+{
+	struct capture *capture = context;
+
+	taps_rename(capture->taps, space, interface);
+}
+
+static void space_refreshed(void *context, const struct space *space)
+{
+	struct capture *capture = context;
+
+	taps_check(capture->taps, space);
+}
+
+static void prefix_changed(void *context, const struct space *space,
+			   const struct local_prefix *prefix, bool added)
+{
+	struct capture *capture = context;
+	int err = loader_prefix(capture->loader, space->netns, prefix, added);
 
 	if (!err || capture->prefixes_full)
 		return;
@@ -121,7 +135,7 @@ static void prefix_changed(void *context, const struct local_prefix *prefix, boo
 static int ring_add(struct capture *capture, enum rec_ring family, unsigned int cpu)
 {
 	/* Edge-triggered: records that are left in a ring for their age must not wake us. */
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u32 = EPOLL_RING };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	int fd = loader_ring_fd(capture->loader, family, cpu);
 	struct ring *ring;
 	int err = ring_open(fd, loader_ring_bytes(capture->loader, cpu), &ring);
@@ -153,12 +167,21 @@ static int rings_open(struct capture *capture)
 	return err;
 }
 
-/* One namespace is watched: that of the daemon. */
+/* An iterator covers the namespace it is made in, and keeps it alive as long as it is open. */
 static int iterator_open(void *context, uint32_t index)
 {
 	const struct capture *capture = context;
+	const struct space *space;
+	int fd;
 
-	return index == 0 ? loader_iterate(capture->loader) : -ENOENT;
+	if (index >= namespaces_count(capture->namespaces))
+		return -ENOENT;
+	space = namespaces_at(capture->namespaces, index);
+	if (namespaces_enter(space))
+		return -ESRCH;
+	fd = loader_iterate(capture->loader);
+	namespaces_leave(space);
+	return fd;
 }
 
 static void sweeper_open(struct capture *capture)
@@ -171,26 +194,27 @@ static void sweeper_open(struct capture *capture)
 
 static int interfaces_open(struct capture *capture)
 {
-	const struct interfaces_ops ops = {
+	const struct namespaces_ops ops = {
 		.context = capture,
-		.appeared = interface_appeared,
-		.gone = interface_gone,
+		.appeared = space_appeared,
+		.gone = space_gone,
+		.interface_appeared = interface_appeared,
+		.interface_gone = interface_gone,
+		.interface_renamed = interface_renamed,
 		.prefix = prefix_changed,
+		.refreshed = space_refreshed,
 	};
-	struct epoll_event event = { .events = EPOLLIN, .data.u32 = EPOLL_INTERFACES };
-	struct attach_programs programs;
+	struct epoll_event event = { .events = EPOLLIN };
 	int err;
 
-	loader_hooks(capture->loader, &programs);
-	capture->attacher =
-		attacher_new(&programs, (enum capture_mode)capture->settings->capture_mode);
-	if (!capture->attacher)
+	capture->taps =
+		taps_new(capture->loader, (enum capture_mode)capture->settings->capture_mode);
+	if (!capture->taps)
 		return -ENOMEM;
-	err = interfaces_new(&capture->settings->devices, &capture->settings->devices_excluded,
-			     &ops, &capture->interfaces);
+	err = namespaces_new(capture->settings, &ops, &capture->namespaces);
 	if (err)
 		return err;
-	if (epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, interfaces_fd(capture->interfaces), &event))
+	if (epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, namespaces_fd(capture->namespaces), &event))
 		return -errno;
 	return 0;
 }
@@ -205,8 +229,10 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 	capture->settings = settings;
 	capture->sweeper.fd = -1;
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = capture->epoll_fd < 0 ? -errno :
-				      loader_new((uint32_t)settings->ring_bytes, &capture->loader);
+	err = capture->epoll_fd < 0 ?
+		      -errno :
+		      loader_new((uint32_t)settings->ring_bytes, !namespaces_is_own_only(settings),
+				 &capture->loader);
 	if (err)
 		goto fail;
 	err = rings_open(capture);
@@ -226,15 +252,28 @@ fail:
 	return err;
 }
 
+static void taps_down(struct capture *capture)
+{
+	for (size_t i = 0; capture->namespaces && i < namespaces_count(capture->namespaces); i++) {
+		const struct space *space = namespaces_at(capture->namespaces, i);
+
+		if (namespaces_enter(space)) {
+			taps_drop(capture->taps, space);
+			continue;
+		}
+		taps_close_all(capture->taps, space);
+		namespaces_leave(space);
+	}
+}
+
 void capture_free(struct capture *capture)
 {
 	if (!capture)
 		return;
-	for (uint32_t i = 0; i < capture->nr_watched; i++)
-		attacher_detach(&capture->watched[i].attachment);
 	sweeper_fini(&capture->sweeper);
-	interfaces_free(capture->interfaces);
-	attacher_free(capture->attacher);
+	taps_down(capture);
+	taps_free(capture->taps);
+	namespaces_free(capture->namespaces);
 	merge_free(capture->merge);
 	loader_free(capture->loader);
 	if (capture->epoll_fd >= 0)
@@ -242,32 +281,18 @@ void capture_free(struct capture *capture)
 	free(capture);
 }
 
-static void leftovers_remove(void)
-{
-	unsigned int removed = 0;
-	int err = attach_cleanup(&removed);
-
-	if (err == -EBUSY)
-		log_info("another tcpwitness uses clsact in this network namespace");
-	else if (err)
-		log_warn("cannot look for leftover clsact filters: %s", strerror(-err));
-	else if (removed > 0)
-		log_info("removed %u clsact filters that a crash had left", removed);
-}
-
 int capture_start(struct capture *capture)
 {
 	int err;
 
-	leftovers_remove();
 	err = loader_attach(capture->loader);
 	if (!err)
-		err = interfaces_start(capture->interfaces);
+		err = namespaces_start(capture->namespaces);
 	if (!err && capture->settings->devices.count > 0)
-		err = capture->attach_err;
+		err = taps_last_error(capture->taps);
 	if (err)
 		return err;
-	if (capture->nr_watched == 0)
+	if (taps_count(capture->taps) == 0)
 		log_warn("no interface is watched yet: none is up with a local address");
 	capture_sweep(capture);
 	return 0;
@@ -310,16 +335,13 @@ static int losses_tell(struct capture *capture)
 	return err ? err : told;
 }
 
-static int events_take(struct capture *capture)
+/* What woke us is looked at in any case; here it is only taken from the list. */
+static int events_take(struct capture *capture, uint64_t now_ns)
 {
 	struct epoll_event events[32];
-	int count = epoll_wait(capture->epoll_fd, events, ARRAY_SIZE(events), 0);
-	int err = 0;
 
-	for (int i = 0; i < count; i++)
-		if (events[i].data.u32 == EPOLL_INTERFACES)
-			err = interfaces_handle(capture->interfaces);
-	return err;
+	epoll_wait(capture->epoll_fd, events, ARRAY_SIZE(events), 0);
+	return namespaces_turn(capture->namespaces, now_ns);
 }
 
 /* The daemon's own records are well-formed. */
@@ -372,7 +394,7 @@ int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_
 		  void *context)
 {
 	struct delivery delivery = { .capture = capture, .sink = sink, .context = context };
-	int err = events_take(capture);
+	int err = events_take(capture, now_ns);
 	int losing = losses_tell(capture);
 	int swept = flush ? 0 : sweeper_step(&capture->sweeper, now_ns, losing != 0);
 
@@ -385,43 +407,25 @@ int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_
 
 int capture_look(struct capture *capture, const struct conn_key *key, struct rec_socket *ret_look)
 {
-	return loader_look(capture->loader, key, ret_look);
+	const struct space *space = namespaces_find(capture->namespaces, key->netns);
+
+	if (space)
+		return loader_look(capture->loader, key, space->nsid, ret_look);
+	/* It has ended, and every socket in it. */
+	memset(ret_look, 0, sizeof(*ret_look));
+	ret_look->hdr = header_make(capture, REC_LOOK);
+	ret_look->hdr.netns = key->netns;
+	ret_look->snapshot.bits = SNAP_LOOKED;
+	ret_look->local_port = key->local_port;
+	ret_look->remote_port = key->remote_port;
+	memcpy(ret_look->local_address, key->local_address, sizeof(key->local_address));
+	memcpy(ret_look->remote_address, key->remote_address, sizeof(key->remote_address));
+	return 0;
 }
 
 void capture_sweep(struct capture *capture)
 {
 	sweeper_want(&capture->sweeper);
-}
-
-static const char *hook_program(const struct attachment *attachment, int direction)
-{
-	enum hook_mode mode = attachment->hooks[direction].mode;
-
-	if (mode == MODE_XDP_NATIVE || mode == MODE_XDP_GENERIC)
-		return "xdp_ingress";
-	if (direction == ATTACH_INGRESS)
-		return attachment->bare_ip ? "tc_ingress_ip" : "tc_ingress_eth";
-	return attachment->bare_ip ? "tc_egress_ip" : "tc_egress_eth";
-}
-
-static void hooks_list(const struct capture *capture, struct capture_stats *stats)
-{
-	for (uint32_t i = 0; i < capture->nr_watched; i++) {
-		const struct watched *watched = &capture->watched[i];
-
-		for (int direction = 0; direction < ATTACH_DIRECTIONS; direction++) {
-			struct interface_row *row = &stats->interfaces[stats->nr_interfaces++];
-			struct program_row *program = &stats->programs[stats->nr_programs++];
-
-			strcpy(row->interface, watched->interface.name);
-			strcpy(row->hook, direction == ATTACH_INGRESS ? "ingress" : "egress");
-			strcpy(row->mode,
-			       hook_mode_name(watched->attachment.hooks[direction].mode));
-			strcpy(program->program, hook_program(&watched->attachment, direction));
-			strcpy(program->interface, watched->interface.name);
-			program->attached = 1;
-		}
-	}
 }
 
 int capture_stats(struct capture *capture, struct capture_stats *stats)
@@ -430,8 +434,6 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 
 	memset(stats, 0, sizeof(*stats));
 	err = loader_totals(capture->loader, &stats->totals);
-	if (!err)
-		err = loader_segments(capture->loader, capture->seen, &stats->segments);
 	for (uint32_t ring = 0; ring < RING_NR; ring++) {
 		const struct merge_stats *merged = merge_stats(capture->merge, ring);
 
@@ -449,8 +451,14 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 	stats->nr_losses = loader_losses(capture->loader, stats->losses, LOSS_ROWS_MAX);
 	stats->nr_programs = loader_tracepoints(capture->loader, stats->programs, PROGRAMS_MAX);
 	stats->nr_costs = loader_costs(capture->loader, stats->costs, PROGRAMS_MAX);
-	hooks_list(capture, stats);
-	return err;
+	for (size_t i = 0; i < namespaces_count(capture->namespaces); i++) {
+		const struct space *space = namespaces_at(capture->namespaces, i);
+		struct space_row *row = &stats->spaces[stats->nr_spaces++];
+
+		row->netns = space->netns;
+		strcpy(row->name, space->name);
+	}
+	return err ? err : taps_stats(capture->taps, stats);
 }
 
 int capture_listener_get(struct capture *capture, uint64_t cookie,

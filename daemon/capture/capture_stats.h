@@ -7,17 +7,20 @@
 #include <stdint.h>
 
 #include "capture/decode.h"
+#include "config.h"
 #include "counters.h"
 
-#define INTERFACES_MAX 256
+#define INTERFACES_MAX 1024
 #define PROGRAM_NAME_MAX 32
 #define MODE_NAME_MAX 16
+#define SPACE_NAME_MAX 64
 
 /* One row of tcpwitness_interface_info: a hook of a watched interface. */
 struct interface_row {
 	char interface[IF_NAMESIZE];
 	char hook[MODE_NAME_MAX]; /* ingress | egress */
 	char mode[MODE_NAME_MAX]; /* xdp_native | xdp_generic | tcx | clsact */
+	uint32_t netns;
 };
 
 /* One row of tcpwitness_program_*: interface is "" for tracepoints. */
@@ -25,6 +28,7 @@ struct program_row {
 	char program[PROGRAM_NAME_MAX];
 	char interface[IF_NAMESIZE];
 	int attached;
+	uint32_t netns; /* 0 for tracepoints */
 };
 
 struct program_cost {
@@ -33,6 +37,12 @@ struct program_cost {
 	/* Events that came while the program ran on the same CPU, and passed it by. Those of
 	 * on_set_state are told to on_set_state_nested, and the other way round. */
 	uint64_t misses;
+};
+
+/* A watched network namespace. */
+struct space_row {
+	uint32_t netns;		   /* inode number */
+	char name[SPACE_NAME_MAX]; /* what it is called in labels, unique */
 };
 
 #define PROGRAMS_MAX 32
@@ -65,9 +75,11 @@ struct capture_stats {
 	struct segment_counters segments; /* summed over CPUs and interfaces */
 	struct total_counters totals;	  /* summed over CPUs */
 	struct sweep_stats sweeps;
-	uint32_t nr_losses, nr_interfaces, nr_programs, nr_costs;
+	uint32_t nr_spaces, nr_losses, nr_interfaces, nr_programs, nr_costs;
+	struct space_row spaces[NAMESPACES_MAX];
 	struct loss_row losses[LOSS_ROWS_MAX]; /* by CPU, see loader_losses() */
 	struct interface_row interfaces[2 * INTERFACES_MAX];
+	struct segment_counters by_interface[INTERFACES_MAX]; /* of rows 2 i and 2 i + 1 */
 	struct program_row programs[4 * INTERFACES_MAX];
 	struct program_cost costs[PROGRAMS_MAX];
 };

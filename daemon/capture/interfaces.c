@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Follows links, addresses and the local routing table. */
+/* Reads links, addresses and the local routing table, and reports what is different. */
 #include "capture/interfaces.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/if_arp.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +37,6 @@ struct tables {
 struct interfaces {
 	const struct settings_list *only, *excluded;
 	struct interfaces_ops ops;
-	int events, dumps;	       /* sockets */
 	struct interface *watched;     /* sorted by ifindex */
 	struct local_prefix *prefixes; /* sorted, no two equal */
 	size_t nr_watched, nr_prefixes;
@@ -239,11 +236,6 @@ static bool wanted(const struct interfaces *interfaces, const struct link *link)
 	return link->addresses & ADDRESS_GLOBAL || (link->addresses && !link->is_port);
 }
 
-static bool same(const struct interface *a, const struct interface *b)
-{
-	return a && b && a->ifindex == b->ifindex && !strcmp(a->name, b->name);
-}
-
 static int watched_update(struct interfaces *interfaces, const struct tables *tables)
 {
 	struct interface *now = calloc(tables->nr_links + 1, sizeof(*now)), *before;
@@ -259,15 +251,17 @@ static int watched_update(struct interfaces *interfaces, const struct tables *ta
 	interfaces->watched = now;
 	interfaces->nr_watched = nr_now;
 	for (size_t i = 0; i < nr_before; i++)
-		if (!same(&before[i], watched_find(interfaces, before[i].ifindex)))
+		if (!watched_find(interfaces, before[i].ifindex))
 			interfaces->ops.gone(interfaces->ops.context, &before[i]);
 	for (size_t i = 0; i < nr_now; i++) {
 		size_t old = 0;
 
-		while (old < nr_before && !same(&before[old], &now[i]))
+		while (old < nr_before && before[old].ifindex != now[i].ifindex)
 			old++;
 		if (old == nr_before)
 			interfaces->ops.appeared(interfaces->ops.context, &now[i]);
+		else if (strcmp(before[old].name, now[i].name))
+			interfaces->ops.renamed(interfaces->ops.context, &now[i]);
 	}
 	free(before);
 	return 0;
@@ -329,11 +323,17 @@ static int devices_check(const struct interfaces *interfaces, const struct table
 	return 0;
 }
 
-static int refresh(struct interfaces *interfaces, bool first)
+static int read_and_report(struct interfaces *interfaces, bool first)
 {
 	struct tables tables = { 0 };
-	int err = tables_read(interfaces->dumps, &tables);
+	int fd, err;
 
+	/* Not kept: a socket holds its network namespace alive. */
+	err = netlink_open(&fd);
+	if (!err) {
+		err = tables_read(fd, &tables);
+		close(fd);
+	}
 	if (err) {
 		log_err("cannot read interfaces and addresses: %s", strerror(-err));
 		goto out;
@@ -349,53 +349,16 @@ out:
 	return err;
 }
 
-/* A router changes its routes all day; the kernel passes on only those of type local. */
-static int routes_filter(int fd)
-{
-	struct sock_filter insns[] = {
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_type)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTN_LOCAL, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const struct sock_fprog program = { ARRAY_SIZE(insns), insns };
-
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
-}
-
 int interfaces_new(const struct settings_list *only, const struct settings_list *excluded,
 		   const struct interfaces_ops *ops, struct interfaces **ret_interfaces)
 {
-	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
 	struct interfaces *interfaces = calloc(1, sizeof(*interfaces));
-	int err;
 
 	if (!interfaces)
 		return -ENOMEM;
 	interfaces->only = only;
 	interfaces->excluded = excluded;
 	interfaces->ops = *ops;
-	interfaces->events = -1;
-	interfaces->dumps = -1;
-	err = netlink_open(&interfaces->dumps);
-	if (!err)
-		err = netlink_open(&interfaces->events);
-	if (!err)
-		err = routes_filter(interfaces->events);
-	for (size_t i = 0; !err && i < ARRAY_SIZE(groups); i++)
-		if (setsockopt(interfaces->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
-			       sizeof(groups[i])))
-			err = -errno;
-	if (err) {
-		log_err("cannot follow the interfaces: %s", strerror(-err));
-		interfaces_free(interfaces);
-		return err;
-	}
 	*ret_interfaces = interfaces;
 	return 0;
 }
@@ -404,10 +367,6 @@ void interfaces_free(struct interfaces *interfaces)
 {
 	if (!interfaces)
 		return;
-	if (interfaces->events >= 0)
-		close(interfaces->events);
-	if (interfaces->dumps >= 0)
-		close(interfaces->dumps);
 	free(interfaces->watched);
 	free(interfaces->prefixes);
 	free(interfaces);
@@ -415,27 +374,18 @@ void interfaces_free(struct interfaces *interfaces)
 
 int interfaces_start(struct interfaces *interfaces)
 {
-	return refresh(interfaces, true);
+	return read_and_report(interfaces, true);
 }
 
-int interfaces_fd(const struct interfaces *interfaces)
+int interfaces_refresh(struct interfaces *interfaces)
 {
-	return interfaces->events;
+	return read_and_report(interfaces, false);
 }
 
-int interfaces_handle(struct interfaces *interfaces)
+void interfaces_forget(struct interfaces *interfaces)
 {
-	char buffer[4096]; /* what it says does not matter, so it may be cut off */
-	bool changed = false;
+	struct tables none = { 0 };
 
-	for (;;) {
-		ssize_t size = recv(interfaces->events, buffer, sizeof(buffer), MSG_DONTWAIT);
-
-		if (size < 0 && errno == EAGAIN)
-			break;
-		if (size < 0 && errno != EINTR && errno != ENOBUFS)
-			return -errno;
-		changed = true;
-	}
-	return changed ? refresh(interfaces, false) : 0;
+	watched_update(interfaces, &none);
+	prefixes_update(interfaces, &none);
 }

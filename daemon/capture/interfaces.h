@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which interfaces to watch, and which addresses are this host's. Follows rtnetlink: an interface
+ * Which interfaces of a network namespace to watch, and which addresses are its own. An interface
  * is wanted while it carries a local address, or is named by --device; never when it is excluded.
- * A notification only says "look again": the tables are read whole and compared with what was
- * known, so a lost one (ENOBUFS) costs nothing but time.
+ * A notification (changes.h) only says "look again": the tables are read whole and compared with
+ * what was known, so a lost one costs nothing but time.
  */
 #ifndef TCPWITNESS_INTERFACES_H
 #define TCPWITNESS_INTERFACES_H
@@ -21,7 +21,7 @@ struct interface {
 	bool is_virtual; /* made by a driver of the kernel's (IFLA_INFO_KIND), or loopback */
 };
 
-/* A key of the map `local_prefixes`: a BPF LPM trie key. IPv4 is v4-mapped: 96 bits more. */
+/* IPv4 is v4-mapped: 96 bits more. */
 struct local_prefix {
 	uint32_t bits;
 	uint8_t address[16];
@@ -31,6 +31,7 @@ struct interfaces_ops {
 	void *context;
 	void (*appeared)(void *context, const struct interface *interface);
 	void (*gone)(void *context, const struct interface *interface);
+	void (*renamed)(void *context, const struct interface *interface); /* to its present name */
 	void (*prefix)(void *context, const struct local_prefix *prefix, bool added);
 };
 
@@ -41,11 +42,15 @@ int interfaces_new(const struct settings_list *only, const struct settings_list 
 		   const struct interfaces_ops *ops, struct interfaces **ret_interfaces);
 void interfaces_free(struct interfaces *interfaces);
 
-/* Reports what is there. -ENODEV, logged, when a device named in `only` is not. */
+/*
+ * Reads what is there, in the network namespace that the calling thread is in, and reports what is
+ * different from before. Keeps nothing open there. 0 or -errno, logged; interfaces_start, the first
+ * reading: -ENODEV when a device named in `only` is not there.
+ */
 int interfaces_start(struct interfaces *interfaces);
+int interfaces_refresh(struct interfaces *interfaces);
 
-/* Readable when interfaces_handle has something to do. */
-int interfaces_fd(const struct interfaces *interfaces);
-int interfaces_handle(struct interfaces *interfaces);
+/* Reports all of it as gone. */
+void interfaces_forget(struct interfaces *interfaces);
 
 #endif

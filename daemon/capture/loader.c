@@ -20,6 +20,7 @@ struct loader {
 	struct witness *skel;
 	struct kernel_facts *facts;
 	uint32_t netns;
+	bool several; /* namespaces may be watched: the map says which */
 	unsigned int cpus;
 	int *ring_fds[RING_NR]; /* by CPU, -1 where not made */
 	uint32_t *ring_bytes;	/* by CPU */
@@ -190,7 +191,7 @@ static int load(struct loader *loader, uint32_t ring_bytes)
 {
 	struct witness *skel = loader->skel;
 	struct config config = {
-		.netns = loader->netns,
+		.netns = loader->several ? 0 : loader->netns,
 		.nr_cpus = loader->cpus,
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
 	};
@@ -248,7 +249,7 @@ static void log_lacks(const struct loader *loader)
 			log_info("this kernel has no %s: %s", rows[i].name, rows[i].without);
 }
 
-int loader_new(uint32_t ring_bytes, struct loader **ret_loader)
+int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
 	const char *btf_path = getenv("TCPWITNESS_BTF");
@@ -256,6 +257,7 @@ int loader_new(uint32_t ring_bytes, struct loader **ret_loader)
 
 	if (!loader)
 		return -ENOMEM;
+	loader->several = several;
 	libbpf_set_print(print_debug);
 	err = kernel_facts_new(btf_path, &loader->facts);
 	if (err)
@@ -325,6 +327,11 @@ int loader_attach(struct loader *loader)
 	return 0;
 }
 
+bool loader_several(const struct loader *loader)
+{
+	return loader->several;
+}
+
 uint32_t loader_netns(const struct loader *loader)
 {
 	return loader->netns;
@@ -361,11 +368,12 @@ uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu)
 	return loader->ring_bytes[cpu];
 }
 
-int loader_look(const struct loader *loader, const struct conn_key *key,
+int loader_look(const struct loader *loader, const struct conn_key *key, int32_t nsid,
 		struct rec_socket *ret_look)
 {
 	struct rec_socket question = {
-		.hdr = { .type = REC_LOOK, .version = RECORD_VERSION, .netns = loader->netns },
+		.hdr = { .type = REC_LOOK, .version = RECORD_VERSION, .netns = key->netns },
+		.ifindex = (uint32_t)nsid,
 		.local_port = key->local_port,
 		.remote_port = key->remote_port,
 	};
@@ -393,17 +401,41 @@ int loader_iterate(const struct loader *loader)
 		fd = bpf_iter_create(bpf_link__fd(loader->links[i]));
 		return fd < 0 ? -errno : fd;
 	}
-	return -ENOENT;
+	return -EOPNOTSUPP;
 }
 
-int loader_prefix(const struct loader *loader, const struct local_prefix *prefix, bool add)
+static int map_set(const struct bpf_map *map, const void *key, const void *value)
 {
-	int map = bpf_map__fd(loader->skel->maps.local_prefixes);
+	if (value)
+		return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(bpf_map__fd(map), key) ? -errno : 0;
+}
+
+int loader_prefix(const struct loader *loader, uint32_t netns, const struct local_prefix *prefix,
+		  bool add)
+{
+	struct {
+		uint32_t bits, netns;
+		uint8_t address[16];
+	} key = { 32 + prefix->bits, netns, { 0 } };
 	const uint8_t yes = 1;
 
-	if (add)
-		return bpf_map_update_elem(map, prefix, &yes, BPF_ANY) ? -errno : 0;
-	return bpf_map_delete_elem(map, prefix) ? -errno : 0;
+	memcpy(key.address, prefix->address, sizeof(key.address));
+	return map_set(loader->skel->maps.local_prefixes, &key, add ? &yes : NULL);
+}
+
+int loader_namespace(const struct loader *loader, uint32_t netns, bool add)
+{
+	const uint8_t yes = 1;
+
+	return map_set(loader->skel->maps.namespaces, &netns, add ? &yes : NULL);
+}
+
+int loader_slot(const struct loader *loader, uint32_t netns, uint32_t ifindex, const uint32_t *slot)
+{
+	const uint32_t key[2] = { netns, ifindex };
+
+	return map_set(loader->skel->maps.interface_slots, key, slot);
 }
 
 /* Adds up one per-CPU value that is nothing but 64-bit counters. */
@@ -421,23 +453,15 @@ static int sum_cpus(const struct loader *loader, const struct bpf_map *map, cons
 	return 0;
 }
 
-int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLOT_WORDS],
+int loader_segments(const struct loader *loader, uint32_t slot,
 		    struct segment_counters *ret_counters)
 {
 	struct segment_counters sum = { 0 };
+	int err = sum_cpus(loader, loader->skel->maps.segments, &slot, (__u64 *)&sum, sizeof(sum));
 
-	for (uint32_t slot = 0; slot < SEGMENT_COUNTERS_MAX; slot++) {
-		int err;
-
-		if (!(seen[slot / 64] >> (slot % 64) & 1))
-			continue;
-		err = sum_cpus(loader, loader->skel->maps.segments, &slot, (__u64 *)&sum,
-			       sizeof(sum));
-		if (err)
-			return err;
-	}
-	*ret_counters = sum;
-	return 0;
+	if (!err)
+		*ret_counters = sum;
+	return err;
 }
 
 int loader_totals(const struct loader *loader, struct total_counters *ret_totals)

@@ -21,14 +21,16 @@ struct loader;
 /*
  * Opens and loads; attaches nothing. `ring_bytes` is for each CPU's ring of each family; a CPU
  * that is not online gets the smallest there is. The BTF is read from $TCPWITNESS_BTF where that
- * is set. 0 or -errno, logged in one line that says what to do.
+ * is set. `several`: not only the namespace we run in, but those of loader_namespace are watched,
+ * at the cost of some 40 ns a segment. 0 or -errno, logged in one line that says what to do.
  */
-int loader_new(uint32_t ring_bytes, struct loader **ret_loader);
+int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader);
 void loader_free(struct loader *loader);
 
 /* Attaches the tracepoints. Their links go with the loader. */
 int loader_attach(struct loader *loader);
 
+bool loader_several(const struct loader *loader);
 uint32_t loader_netns(const struct loader *loader);
 unsigned int loader_cpus(const struct loader *loader);
 const struct kernel_facts *loader_facts(const struct loader *loader);
@@ -37,18 +39,23 @@ void loader_hooks(const struct loader *loader, struct attach_programs *ret_progr
 int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu);
 uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu);
 
-/* One fresh look at a socket: ret_look becomes a REC_LOOK. 0 or -errno. */
-int loader_look(const struct loader *loader, const struct conn_key *key,
+/* One fresh look at a socket of the namespace with that id: ret_look becomes a REC_LOOK. 0 or
+ * -errno. */
+int loader_look(const struct loader *loader, const struct conn_key *key, int32_t nsid,
 		struct rec_socket *ret_look);
 
 /* An fd that yields one run of the socket iterator, see sweep.h. The fd, or -errno. */
 int loader_iterate(const struct loader *loader);
 
-int loader_prefix(const struct loader *loader, const struct local_prefix *prefix, bool add);
+int loader_prefix(const struct loader *loader, uint32_t netns, const struct local_prefix *prefix,
+		  bool add);
+int loader_namespace(const struct loader *loader, uint32_t netns, bool add);
+/* Gives an interface its slot of `segments`; NULL takes it away. */
+int loader_slot(const struct loader *loader, uint32_t netns, uint32_t ifindex,
+		const uint32_t *slot);
 
-/* Per-CPU counters, summed. `seen` has a bit for each slot of `segments` to add up. */
-#define SEGMENT_SLOT_WORDS (SEGMENT_COUNTERS_MAX / 64)
-int loader_segments(const struct loader *loader, const uint64_t seen[SEGMENT_SLOT_WORDS],
+/* Per-CPU counters, summed. */
+int loader_segments(const struct loader *loader, uint32_t slot,
 		    struct segment_counters *ret_counters);
 int loader_totals(const struct loader *loader, struct total_counters *ret_totals);
 /*

@@ -96,12 +96,10 @@ static bool has_room(const struct sweeper *sweeper)
 /* The next namespace's iterator. 1: it is open, 0: there are no more; -errno. */
 static int iterator_open(struct sweeper *sweeper)
 {
-	sweeper->fd = sweeper->ops.open(sweeper->ops.context, sweeper->index);
-	if (sweeper->fd >= 0)
-		sweeper->index++;
-	else if (sweeper->fd != -ENOENT || sweeper->index == 0)
-		return sweeper->fd;
-	return sweeper->fd >= 0;
+	do
+		sweeper->fd = sweeper->ops.open(sweeper->ops.context, sweeper->index++);
+	while (sweeper->fd == -ESRCH);
+	return sweeper->fd >= 0 ? 1 : sweeper->fd == -ENOENT ? 0 : sweeper->fd;
 }
 
 /* One slice. 1: there is more; 0: that was all; -errno. */

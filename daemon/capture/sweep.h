@@ -44,7 +44,8 @@ uint64_t sweep_interval_ns(uint64_t cost_ns, uint64_t floor_ns);
 
 struct sweeper_ops {
 	void *context;
-	/* An fd of the iterator over the index-th watched namespace; -ENOENT: there are no more. */
+	/* An fd of the iterator over the index-th watched namespace; -ESRCH: that one is ending;
+	 * -ENOENT: there are no more. */
 	int (*open)(void *context, uint32_t index);
 };
 

@@ -190,7 +190,7 @@ static bool try_programs(void)
 	struct loader *loader;
 	size_t count;
 
-	if (loader_new(RING_BYTES_MIN, &loader)) {
+	if (loader_new(RING_BYTES_MIN, false, &loader)) {
 		print_row("FAIL", "programs", "the kernel refuses them (see above)",
 			  "nothing can be watched");
 		return false;
@@ -239,7 +239,7 @@ static void print_interface(void *context, const struct interface *interface)
 	++*count;
 }
 
-static void ignore_gone(void *context, const struct interface *interface)
+static void ignore_interface(void *context, const struct interface *interface)
 {
 	(void)context;
 	(void)interface;
@@ -255,7 +255,8 @@ static void ignore_prefix(void *context, const struct local_prefix *prefix, bool
 static bool list_interfaces(const struct settings *settings)
 {
 	unsigned int count = 0;
-	const struct interfaces_ops ops = { &count, print_interface, ignore_gone, ignore_prefix };
+	const struct interfaces_ops ops = { &count, print_interface, ignore_interface,
+					    ignore_interface, ignore_prefix };
 	struct interfaces *interfaces;
 	int err;
 

@@ -202,9 +202,9 @@ static inline void harness_close(struct harness *harness)
 static inline void harness_local(struct harness *harness, const uint8_t address[16])
 {
 	struct {
-		uint32_t prefixlen;
+		uint32_t prefixlen, netns;
 		uint8_t address[16];
-	} key = { .prefixlen = 128 };
+	} key = { .prefixlen = 32 + 128, .netns = harness->netns };
 	uint8_t one = 1;
 
 	memcpy(key.address, address, 16);

@@ -180,7 +180,10 @@ static void map_v4(const uint8_t v4[4], uint8_t ret[16])
 
 static struct rec_socket look(int peer)
 {
-	struct rec_socket query = { .local_port = PORT }, answer;
+	struct rec_socket query = { .hdr.netns = world.harness->netns,
+				    .ifindex = (uint32_t)-1, /* in our own namespace */
+				    .local_port = PORT },
+			  answer;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = &query, .data_size_in = sizeof(query),
 		    .data_out = &answer, .data_size_out = sizeof(answer), .repeat = 1);
 

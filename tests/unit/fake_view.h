@@ -10,6 +10,7 @@
 #include "export/view.h"
 
 #define FAKE_WALL_NS 1767225600123456789ull /* 2026-01-01T00:00:00.123456789Z */
+#define FAKE_NETNS 4026531840u
 #define FAKE_MONO_NS 5000000000ull
 
 static const struct build_facts fake_build = {
@@ -41,13 +42,26 @@ static inline struct conn_key fake_key(uint8_t last, uint16_t local_port, uint16
 {
 	struct conn_key key = { .local_port = local_port,
 				.remote_port = remote_port,
-				.netns = 4026531840u };
+				.netns = FAKE_NETNS };
 	const uint8_t local[16] = { [10] = 0xff, 0xff, 10, 0, 0, last };
 	const uint8_t remote[16] = { 0xfd, [15] = 9 };
 
 	memcpy(key.local_address, local, sizeof(local));
 	memcpy(key.remote_address, remote, sizeof(remote));
 	return key;
+}
+
+static inline void fake_interfaces(struct capture_stats *capture)
+{
+	capture->nr_spaces = 1;
+	capture->spaces[0] = (struct space_row){ FAKE_NETNS, "host" };
+	capture->nr_interfaces = 2;
+	capture->interfaces[0] =
+		(struct interface_row){ "eth\"0\\", "ingress", "xdp_native", FAKE_NETNS };
+	capture->interfaces[1] = (struct interface_row){ "bad\xff", "egress", "tcx", FAKE_NETNS };
+	capture->nr_programs = 2;
+	capture->programs[0] = (struct program_row){ "witness_xdp", "veth0", 1, FAKE_NETNS };
+	capture->programs[1] = (struct program_row){ "witness_state", "", 1, 0 };
 }
 
 /* What the data thread would fill in. Two listeners of `total_listeners` get rows. */
@@ -73,12 +87,7 @@ static inline void fake_snapshot(struct export_view *view)
 	capture->totals.dropped[14] = 1;
 	capture->totals.dropped[200] = 2;
 	capture->totals.dropped[DROP_REASONS_MAX - 1] = 3;
-	capture->nr_interfaces = 2;
-	capture->interfaces[0] = (struct interface_row){ "eth\"0\\", "ingress", "xdp_native" };
-	capture->interfaces[1] = (struct interface_row){ "bad\xff", "egress", "tcx" };
-	capture->nr_programs = 2;
-	capture->programs[0] = (struct program_row){ "witness_xdp", "veth0", 1 };
-	capture->programs[1] = (struct program_row){ "witness_state", "", 1 };
+	fake_interfaces(capture);
 	capture->nr_costs = 1;
 	capture->costs[0] = (struct program_cost){ "witness_xdp", 1234567890, 42, 7 };
 

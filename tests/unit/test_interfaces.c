@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "capture/attach.h"
+#include "capture/changes.h"
 #include "capture/interfaces.h"
 #include "util.h"
 
@@ -36,7 +37,7 @@
 
 struct seen {
 	struct interface interfaces[16];
-	size_t nr_interfaces;
+	size_t nr_interfaces, nr_renamed;
 	struct local_prefix prefixes[SEEN_MAX];
 	size_t nr_prefixes;
 };
@@ -61,6 +62,18 @@ static void gone(void *context, const struct interface *interface)
 		at++;
 	assert_true(at < to->nr_interfaces);
 	to->interfaces[at] = to->interfaces[--to->nr_interfaces];
+}
+
+static void renamed(void *context, const struct interface *interface)
+{
+	struct seen *to = context;
+	size_t at = 0;
+
+	while (at < to->nr_interfaces && to->interfaces[at].ifindex != interface->ifindex)
+		at++;
+	assert_true(at < to->nr_interfaces);
+	to->interfaces[at] = *interface;
+	to->nr_renamed++;
 }
 
 static void prefix(void *context, const struct local_prefix *changed, bool added)
@@ -111,6 +124,8 @@ static bool shell_says(const char *command)
 	return system(command) == 0;
 }
 
+static int changes_fd; /* of the namespace that this test made */
+
 /* A fresh namespace for each test; the last one's devices vanish with it. */
 static int enter(void **state)
 {
@@ -124,22 +139,43 @@ static int enter(void **state)
 static struct interfaces *watch(const struct settings_list *only,
 				const struct settings_list *excluded)
 {
-	const struct interfaces_ops ops = { &seen, appeared, gone, prefix };
+	const struct interfaces_ops ops = { &seen, appeared, gone, renamed, prefix };
 	struct interfaces *interfaces;
 
+	if (changes_fd > 0)
+		close(changes_fd);
+	assert_int_equal(changes_open(false, &changes_fd), 0);
 	assert_int_equal(interfaces_new(only, excluded, &ops, &interfaces), 0);
 	assert_int_equal(interfaces_start(interfaces), 0);
 	return interfaces;
 }
 
+static void note_change(void *context, int32_t nsid)
+{
+	bool *changed = context;
+
+	assert_int_equal(nsid, NSID_OWN);
+	*changed = true;
+}
+
+static void note_overrun(void *context)
+{
+	*(bool *)context = true;
+}
+
 /* Handles what comes until it has led to `done`. */
 static void until(struct interfaces *interfaces, bool (*done)(void))
 {
-	struct pollfd poll_fd = { .fd = interfaces_fd(interfaces), .events = POLLIN };
+	struct pollfd poll_fd = { .fd = changes_fd, .events = POLLIN };
 
 	while (!done()) {
+		bool changed = false;
+		const struct changes_ops ops = { &changed, note_change, note_change, note_overrun };
+
 		assert_int_equal(poll(&poll_fd, 1, PATIENCE_MS), 1);
-		assert_int_equal(interfaces_handle(interfaces), 0);
+		assert_int_equal(changes_read(changes_fd, &ops), 0);
+		if (changed)
+			assert_int_equal(interfaces_refresh(interfaces), 0);
 	}
 }
 
@@ -232,6 +268,7 @@ static void test_rename(void **state)
 	assert_non_null(find("cap-a"));
 	shell("ip link set cap-a down && ip link set cap-a name cap-c && ip link set cap-c up");
 	until(interfaces, c_is_there);
+	assert_int_equal(seen.nr_renamed, 1); /* what hangs there stays */
 	interfaces_free(interfaces);
 }
 
@@ -259,7 +296,7 @@ static void test_only_and_excluded(void **state)
 static void test_missing_device(void **state)
 {
 	struct settings_list only = { 2, { "lo", "nowhere0" } };
-	const struct interfaces_ops ops = { &seen, appeared, gone, prefix };
+	const struct interfaces_ops ops = { &seen, appeared, gone, renamed, prefix };
 	struct interfaces *interfaces;
 
 	(void)state;
@@ -312,7 +349,7 @@ static void test_local_routes(void **state)
 static void test_other_routes_are_quiet(void **state)
 {
 	struct interfaces *interfaces = watch(&none, &none);
-	struct pollfd poll_fd = { .fd = interfaces_fd(interfaces), .events = POLLIN };
+	struct pollfd poll_fd = { .fd = changes_fd, .events = POLLIN };
 
 	(void)state;
 	shell("ip route add 203.0.113.0/24 dev lo && ip -6 route add 2001:db8::/64 dev lo &&"
@@ -336,12 +373,10 @@ static void test_overrun(void **state)
 	char byte;
 
 	(void)state;
-	assert_int_equal(setsockopt(interfaces_fd(interfaces), SOL_SOCKET, SO_RCVBUF, &small,
-				    sizeof(small)),
-			 0);
+	assert_int_equal(setsockopt(changes_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	shell("for i in 0 1; do for j in $(seq 0 255); do echo addr add 10.10.$i.$j/32 dev lo;"
 	      " done; done | ip -batch -");
-	assert_int_equal(recv(interfaces_fd(interfaces), &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(changes_fd, &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, ENOBUFS);
 	shell("ip addr add 192.0.2.255/32 dev lo");
 	until(interfaces, last_of_many_is_there);
@@ -411,7 +446,7 @@ static void attach_and_check(enum capture_mode mode, struct interface interface,
 	struct attacher *attacher = attacher_new(&programs, mode);
 	struct attachment attachment;
 
-	assert_int_equal(attacher_attach(attacher, &interface, &attachment), 0);
+	assert_int_equal(attacher_attach(attacher, &interface, "", &attachment), 0);
 	assert_string_equal(hook_mode_name(attachment.hooks[ATTACH_INGRESS].mode),
 			    hook_mode_name(ingress));
 	assert_string_equal(hook_mode_name(attachment.hooks[ATTACH_EGRESS].mode),
@@ -452,7 +487,7 @@ static void test_tun_takes_the_ip_programs(void **state)
 	(void)state;
 	shell("ip tuntap add cap-tun mode tun");
 	tun = device("cap-tun", ARPHRD_NONE, true);
-	assert_int_equal(attacher_attach(attacher, &tun, &attachment), 0);
+	assert_int_equal(attacher_attach(attacher, &tun, "", &attachment), 0);
 	assert_true(attachment.bare_ip);
 	assert_int_equal(attachment.hooks[ATTACH_INGRESS].mode, MODE_TCX); /* XDP wants Ethernet */
 	attacher_detach(&attachment);
@@ -466,7 +501,7 @@ static void test_unknown_link_type(void **state)
 	struct attachment attachment;
 
 	(void)state;
-	assert_int_equal(attacher_attach(attacher, &can, &attachment), -EOPNOTSUPP);
+	assert_int_equal(attacher_attach(attacher, &can, "", &attachment), -EOPNOTSUPP);
 	assert_int_equal(tcx_count("cap-a", TCX_INGRESS), 0);
 	attacher_free(attacher);
 }
@@ -527,7 +562,7 @@ static void test_clsact_cleans_up(void **state)
 	struct attachment attachment;
 
 	(void)state;
-	assert_int_equal(attacher_attach(attacher, &veth, &attachment), 0);
+	assert_int_equal(attacher_attach(attacher, &veth, "", &attachment), 0);
 	assert_true(shell_says(HAS_OURS));
 	attacher_detach(&attachment);
 	assert_false(shell_says(HAS_QDISC));
@@ -543,7 +578,7 @@ static void test_clsact_leaves_foreign(void **state)
 
 	(void)state;
 	foreign_filter_add(veth.ifindex, 1); /* at our own priority, even */
-	assert_int_equal(attacher_attach(attacher, &veth, &attachment), 0);
+	assert_int_equal(attacher_attach(attacher, &veth, "", &attachment), 0);
 	assert_true(shell_says(HAS_OURS));
 	assert_int_equal(attach_cleanup(&removed), -EBUSY); /* ours live */
 	assert_int_equal(removed, 99);
@@ -555,7 +590,7 @@ static void test_clsact_leaves_foreign(void **state)
 	/* A qdisc that we made, and somebody else moved into. */
 	shell("tc qdisc del dev cap-a clsact");
 	attacher = attacher_new(&programs, CAPTURE_CLSACT);
-	assert_int_equal(attacher_attach(attacher, &veth, &attachment), 0);
+	assert_int_equal(attacher_attach(attacher, &veth, "", &attachment), 0);
 	foreign_filter_add(veth.ifindex, 7);
 	attacher_detach(&attachment);
 	assert_false(shell_says(HAS_ANY_OF_OURS));
@@ -577,7 +612,7 @@ static pid_t attach_in_child(enum capture_mode mode)
 		struct interface veth = device("cap-a", ARPHRD_ETHER, false);
 		struct attachment attachment;
 
-		if (attacher_attach(attacher, &veth, &attachment))
+		if (attacher_attach(attacher, &veth, "", &attachment))
 			_exit(1);
 		byte = 'r';
 		if (write(ready[1], &byte, 1) != 1)
