@@ -70,6 +70,7 @@ says help 0 '^  replay +run a raw' "$tcpwitness" help
 says help_flag 0 '^  replay +run a raw' "$tcpwitness" --help
 says help_of_run 0 '--flows.max=N .*connections' "$tcpwitness" help run
 says help_of_explain 0 '^usage: tcpwitness explain' "$tcpwitness" help explain
+says help_of_divergences 0 '^  --follow' "$tcpwitness" help divergences
 says help_of_status 0 '^usage: tcpwitness status' "$tcpwitness" status --help
 says version 0 '^tcpwitness, version .+ \(revision: [0-9a-f]{40}|unknown\)' "$tcpwitness" version
 says version_flag 0 '^tcpwitness, version ' "$tcpwitness" --version
@@ -86,6 +87,14 @@ run_refuses record_file 1 '.*/nonexistent/log.*No such file' --record=/nonexiste
 refuses status_without_daemon 1 'no daemon answers at .*/none.sock' \
 	"$tcpwitness" status --api.socket="$work/none.sock"
 refuses status_bad_flag 2 '--frob: no such flag' "$tcpwitness" status --frob
+refuses divergences_without_daemon 1 'no daemon answers at .*/none.sock' \
+	"$tcpwitness" divergences --api.socket="$work/none.sock"
+refuses follow_without_daemon 1 'no daemon answers at .*/none.sock' \
+	"$tcpwitness" divergences --follow --api.socket="$work/none.sock"
+refuses divergences_bad_kind 2 "--kind: 'frob' is none" "$tcpwitness" divergences --kind=frob
+refuses divergences_bad_class 2 "--class: 'frob' is not problem" "$tcpwitness" divergences --class=frob
+refuses divergences_operand 2 'usage: tcpwitness divergences' "$tcpwitness" divergences now
+says divergences_kinds 0 '^  accept_queue_overflow +critical$' "$tcpwitness" divergences --kinds
 refuses explain_without_daemon 1 'no daemon answers at .*/none.sock' \
 	"$tcpwitness" explain --api.socket="$work/none.sock" 10.0.0.1:1
 refuses explain_without_tuple 2 'usage: tcpwitness explain' "$tcpwitness" explain
@@ -119,6 +128,8 @@ done
 says status 0 '^ready +true$' "$tcpwitness" status --api.socket="$work/api.sock"
 says status_interfaces 0 '^ +- interface lo, hook ingress, mode tcx$' \
 	"$tcpwitness" status --api.socket="$work/api.sock"
+says divergences_none 0 '^open now: 0 critical, 0 warning, 0 info; over: 0 kept' \
+	"$tcpwitness" divergences --api.socket="$work/api.sock"
 says status_json 0 '"schema": ?1' "$tcpwitness" status --json --api.socket="$work/api.sock"
 refuses socket_in_use 1 '.*api.sock' "${inside[@]}" "$tcpwitness" run --log.level=error --device=lo \
 	--web.listen-address=127.0.0.1:0 --api.socket="$work/api.sock" --duration=5
