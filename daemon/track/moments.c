@@ -2,18 +2,6 @@
 /* Which of what happens is a divergence by itself: the rules of compare.c, applied. */
 #include "track/tracker_parts.h"
 
-/* A RST that the reference refused. The stack may know better (the edge of a SACK block, KERNEL.md
- * §1.4): it was ignored only when the socket is seen to live on, see resets.c. */
-static void doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
-{
-	struct finding *finding = tracker_need_finding(tracker, conn);
-
-	if (!finding)
-		return;
-	finding->resets_unsettled++;
-	finding->reset_ns = now_ns;
-}
-
 void tracker_step_moment(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
 			 uint64_t now_ns)
 {
@@ -22,7 +10,7 @@ void tracker_step_moment(struct tracker *tracker, struct conn *conn, const struc
 	if (!rule || tracker->settings.wire_only)
 		return;
 	if (rule->kind == DIVERGENCE_RESET_IGNORED) {
-		doubt_reset(tracker, conn, now_ns);
+		tracker_doubt_reset(tracker, conn, now_ns);
 		return;
 	}
 	if (step->event == EV_SEND_RST) {

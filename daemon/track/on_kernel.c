@@ -170,11 +170,13 @@ static void learn_from_change(struct tracker *tracker, struct conn *conn,
 
 static void count_life(struct tracker *tracker, struct conn *conn, const struct rec_state *change)
 {
-	if (change->old_state == KS_SYN_SENT) {
+	if (change->old_state == KS_SYN_SENT || change->new_state == KS_SYN_SENT) {
 		if (conn->role == ROLE_UNKNOWN)
 			conn->role = ROLE_CLIENT;
-		tracker_count_opened(tracker, conn, ROLE_CLIENT);
 	}
+	/* Its SYN may not have left yet: it is counted when it has, or when it was answered. */
+	if (change->old_state == KS_SYN_SENT)
+		tracker_count_opened(tracker, conn, ROLE_CLIENT);
 	if (change->old_state == KS_SYN_RECV) {
 		if (conn->role == ROLE_UNKNOWN)
 			conn->role = ROLE_SERVER;

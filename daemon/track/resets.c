@@ -10,6 +10,16 @@
 /* One or two go astray; so many on one live connection are somebody's doing. */
 #define FORGED_RESETS 3u
 
+void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct finding *finding = tracker_need_finding(tracker, conn);
+
+	if (!finding)
+		return;
+	finding->resets_unsettled++;
+	finding->reset_ns = now_ns;
+}
+
 bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
@@ -24,6 +34,9 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
 	/* At RCV.NXT already, or behind it: what comes cannot make it better. */
 	if (!seq_gt(rec->seq, facts.rcv_nxt))
 		return false;
+	/* One is held; of those before it only that they came is remembered. */
+	if (conn->held_flags)
+		tracker_doubt_reset(tracker, conn, seen->ts_ns);
 	conn->held_seq = rec->seq;
 	conn->held_ack = rec->ack;
 	conn->held_flags = rec->tcp_flags;

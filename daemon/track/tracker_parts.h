@@ -205,6 +205,16 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
  * the RST that was held, if there is one. */
 void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
+/* A RST that the reference refused, or cannot judge. The stack may know better (the edge of a SACK
+ * block, KERNEL.md §1.4): it was ignored only when the socket is seen to live on. */
+void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* A fresh look has found out whether the socket lives on. */
+void tracker_settle_resets(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
+/* The kernel closed by RST, and the reference refused one: the stack knew better. */
+bool tracker_concede_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
+
 /* --- doubts.c: what a sweep saw, and the kernel view did not expect --- */
 
 /* A sweep saw the socket in `seen` (CLOSED: not at all): to be asked for after the settle time. */
@@ -213,12 +223,6 @@ void tracker_doubt(struct conn *conn, enum fsm_state seen, uint64_t now_ns);
 /* The look that was owed to a doubt, taken into conn->kernel already. `from`: what the view was. */
 void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,
 			  const struct rec_snapshot *look, enum fsm_state from);
-
-/* A fresh look has found out whether the socket lives on. */
-void tracker_settle_resets(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
-
-/* The kernel closed by RST, and the reference refused one: the stack knew better. */
-bool tracker_concede_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
 /* --- minisockets.c --- */
 

@@ -37,8 +37,8 @@ static void assert_moment(struct bench *bench, size_t index, enum divergence_kin
 {
 	assert_true(bench->nr_events >= index + 2);
 	for (size_t i = index; i < index + 2; i++) {
-		assert_int_equal(bench->events[i].type, i == index ? TRACK_DIVERGENCE_OPEN :
-								     TRACK_DIVERGENCE_CLOSE);
+		assert_int_equal(bench->events[i].type,
+				 i == index ? TRACK_DIVERGENCE_OPEN : TRACK_DIVERGENCE_CLOSE);
 		assert_int_equal(bench->events[i].kind, kind);
 		assert_int_equal(bench->events[i].id, bench->events[index].id);
 		if (reason)
@@ -305,6 +305,39 @@ static void drop(struct bench *bench, uint8_t flags, uint32_t seq, uint32_t ack)
 	rec->tcp_flags = flags;
 	put_addresses(rec->addresses);
 	bench_feed(bench, rec, REC_SIZE_V4(rec_drop));
+}
+
+/* XDP is ahead of the stack, so each RST is held until a look; the next one must not hide it. */
+static void resets_in_a_row_at_xdp(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->ingress_hook = HOOK_XDP_NATIVE;
+	open_server(bench);
+	for (uint32_t offset = 10; offset < 50; offset += 10)
+		RECEIVED(.flags = R, .seq = 101 + offset,
+			 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	bench->kernel = full(KS_ESTABLISHED, 101, 501, 501);
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_int_equal(tracker_stats(bench->tracker)->divergences[DIVERGENCE_FORGED_RESET], 1);
+	assert_int_equal(bench->events[0].kind, DIVERGENCE_FORGED_RESET);
+	assert_int_equal(bench->events[0].connection->local_state, FSM_ESTABLISHED);
+}
+
+/* Whose SYN died on its way out is a client all the same. */
+static void connecting_without_a_syn(void **state)
+{
+	struct bench *bench = *state;
+	struct connection_report report;
+	struct conn_key key = { .local_port = 443, .remote_port = 50000, .netns = 1 };
+	uint32_t life;
+
+	memcpy(key.local_address, (uint8_t[]){ [10] = 255, 255, 10, 0, 0, 1 }, 16);
+	memcpy(key.remote_address, (uint8_t[]){ [10] = 255, 255, 10, 0, 0, 2 }, 16);
+	CHANGE(.from = KS_CLOSE, .to = KS_SYN_SENT);
+	assert_true(tracker_find(bench->tracker, &key, &report, &life));
+	assert_int_equal(report.role, ROLE_CLIENT);
+	assert_int_equal(tracker_stats(bench->tracker)->opened[ROLE_CLIENT], 0);
 }
 
 static void filtered_syn(void **state)
@@ -631,6 +664,8 @@ int main(void)
 		TEST(refused_final_ack_expires),
 		TEST(syn_dropped_by_accept_queue),
 		TEST(one_silent_syn_is_no_divergence),
+		TEST(resets_in_a_row_at_xdp),
+		TEST(connecting_without_a_syn),
 		TEST(filtered_syn),
 		TEST(filtered_final_ack),
 		TEST(drops_inside_tcp_are_not_filters),
