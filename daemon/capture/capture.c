@@ -405,12 +405,13 @@ int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_
 	return err;
 }
 
-int capture_look(struct capture *capture, const struct conn_key *key, struct rec_socket *ret_look)
+int capture_look(struct capture *capture, const struct conn_key *key, uint32_t ifindex,
+		 struct rec_socket *ret_look)
 {
 	const struct space *space = namespaces_find(capture->namespaces, key->netns);
 
 	if (space)
-		return loader_look(capture->loader, key, space->nsid, ret_look);
+		return loader_look(capture->loader, key, space->nsid, ifindex, ret_look);
 	/* It has ended, and every socket in it. */
 	memset(ret_look, 0, sizeof(*ret_look));
 	ret_look->hdr = header_make(capture, REC_LOOK);

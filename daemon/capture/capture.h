@@ -55,8 +55,12 @@ int capture_fd(const struct capture *capture);
 int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,
 		  void *context);
 
-/* A fresh look at key's socket: a REC_LOOK, state 0 = no socket. 0 or -errno. */
-int capture_look(struct capture *capture, const struct conn_key *key, struct rec_socket *ret_look);
+/*
+ * A fresh look at key's socket: a REC_LOOK, state 0 = no socket. `ifindex`: where its segments
+ * arrive, 0 = anywhere; a socket that is bound to an interface is found there only. 0 or -errno.
+ */
+int capture_look(struct capture *capture, const struct conn_key *key, uint32_t ifindex,
+		 struct rec_socket *ret_look);
 
 /* Asks for a sweep of the socket tables, begun at the next drain. One at a time. */
 void capture_sweep(struct capture *capture);

@@ -369,7 +369,7 @@ uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu)
 }
 
 int loader_look(const struct loader *loader, const struct conn_key *key, int32_t nsid,
-		struct rec_socket *ret_look)
+		uint32_t ifindex, struct rec_socket *ret_look)
 {
 	struct rec_socket question = {
 		.hdr = { .type = REC_LOOK, .version = RECORD_VERSION, .netns = key->netns },
@@ -378,13 +378,21 @@ int loader_look(const struct loader *loader, const struct conn_key *key, int32_t
 		.remote_port = key->remote_port,
 	};
 	struct rec_socket answer;
+	struct xdp_md arrival = { .data_end = sizeof(question), .ingress_ifindex = ifindex };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &question, .data_size_in = sizeof(question),
-		    .data_out = &answer, .data_size_out = sizeof(answer));
+		    .data_out = &answer, .data_size_out = sizeof(answer), .ctx_in = &arrival,
+		    .ctx_size_in = sizeof(arrival));
+	int look = bpf_program__fd(loader->skel->progs.look);
 
 	memcpy(question.local_address, key->local_address, 16);
 	memcpy(question.remote_address, key->remote_address, 16);
-	if (bpf_prog_test_run_opts(bpf_program__fd(loader->skel->progs.look), &opts))
-		return -errno;
+	if (bpf_prog_test_run_opts(look, &opts)) {
+		/* It may have gone, and be of another namespace: then there is none to come by. */
+		opts.ctx_in = NULL;
+		opts.ctx_size_in = 0;
+		if (bpf_prog_test_run_opts(look, &opts))
+			return -errno;
+	}
 	if (opts.data_size_out != sizeof(answer) || answer.hdr.type != REC_LOOK)
 		return -EPROTO;
 	*ret_look = answer;

@@ -39,10 +39,10 @@ void loader_hooks(const struct loader *loader, struct attach_programs *ret_progr
 int loader_ring_fd(const struct loader *loader, enum rec_ring family, unsigned int cpu);
 uint32_t loader_ring_bytes(const struct loader *loader, unsigned int cpu);
 
-/* One fresh look at a socket of the namespace with that id: ret_look becomes a REC_LOOK. 0 or
- * -errno. */
+/* One fresh look at a socket of the namespace with that id, as a segment that arrives by `ifindex`
+ * would meet it: ret_look becomes a REC_LOOK. 0 or -errno. */
 int loader_look(const struct loader *loader, const struct conn_key *key, int32_t nsid,
-		struct rec_socket *ret_look);
+		uint32_t ifindex, struct rec_socket *ret_look);
 
 /* An fd that yields one run of the socket iterator, see sweep.h. The fd, or -errno. */
 int loader_iterate(const struct loader *loader);

@@ -28,14 +28,15 @@ static void write_log(struct pipeline *pipeline, const void *bytes, size_t size,
 }
 
 /* A look's answer is a record like any other, in the place where it was needed. */
-static int look(void *context, const struct conn_key *key, struct rec_socket *ret_look)
+static int look(void *context, const struct conn_key *key, uint32_t ifindex,
+		struct rec_socket *ret_look)
 {
 	struct pipeline *pipeline = context;
 	int err;
 
 	if (!pipeline->settings.look)
 		return -EOPNOTSUPP;
-	err = pipeline->settings.look(pipeline->settings.context, key, ret_look);
+	err = pipeline->settings.look(pipeline->settings.context, key, ifindex, ret_look);
 	if (!err)
 		write_log(pipeline, ret_look, sizeof(*ret_look), RING_NR);
 	return err;
@@ -149,7 +150,7 @@ static void look_at_listener(void *context, const struct conn_key *key)
 	struct rec_socket answer;
 
 	if (pipeline->settings.look &&
-	    !pipeline->settings.look(pipeline->settings.context, key, &answer))
+	    !pipeline->settings.look(pipeline->settings.context, key, 0, &answer))
 		pipeline_feed(pipeline, &answer, sizeof(answer), RING_NR);
 }
 

@@ -28,7 +28,8 @@ struct pipeline_settings {
 	struct recordlog_writer *log;	    /* NULL: not recorded; stays the caller's */
 	/* Where fresh looks and listener counters come from. */
 	void *context;
-	int (*look)(void *context, const struct conn_key *key, struct rec_socket *ret_look);
+	int (*look)(void *context, const struct conn_key *key, uint32_t ifindex,
+		    struct rec_socket *ret_look);
 	struct listeners_ops listeners;
 	uint32_t listeners_max; /* that have a label of their own */
 };

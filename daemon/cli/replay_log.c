@@ -57,12 +57,14 @@ static void read_ahead(struct replay *replay)
 	replay->ahead.full = true;
 }
 
-static int answer_look(void *context, const struct conn_key *key, struct rec_socket *ret)
+static int answer_look(void *context, const struct conn_key *key, uint32_t ifindex,
+		       struct rec_socket *ret)
 {
 	struct replay *replay = context;
 	struct observation answer;
 	enum reject_reason reason;
 
+	(void)ifindex;
 	read_ahead(replay);
 	if (!replay->ahead.full ||
 	    decode(replay->ahead.bytes, replay->ahead.size, &answer, &reason) ||

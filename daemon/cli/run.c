@@ -166,11 +166,12 @@ static const char *drop_reason(void *context, uint32_t reason)
 
 /* --- what the pipeline asks the kernel --- */
 
-static int look(void *context, const struct conn_key *key, struct rec_socket *ret_look)
+static int look(void *context, const struct conn_key *key, uint32_t ifindex,
+		struct rec_socket *ret_look)
 {
 	const struct run *run = context;
 
-	return capture_look(run->capture, key, ret_look);
+	return capture_look(run->capture, key, ifindex, ret_look);
 }
 
 static int listener_counters(void *context, uint64_t cookie, struct listener_counters *ret)

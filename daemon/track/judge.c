@@ -382,7 +382,8 @@ static void look_again(struct tracker *tracker, uint32_t handle, struct conn *co
 	if (conn->tries < UINT8_MAX)
 		conn->tries++;
 	tracker->stats.looks++;
-	if (!tracker->ops.look || tracker->ops.look(tracker->ops.context, &conn->key, &answer)) {
+	if (!tracker->ops.look ||
+	    tracker->ops.look(tracker->ops.context, &conn->key, conn->last_ifindex, &answer)) {
 		conn->flags &= (uint16_t)~CONN_PROBING;
 		if (finding)
 			finding->resets_unsettled = 0;

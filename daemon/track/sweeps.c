@@ -20,13 +20,14 @@ static bool is_resync(const struct tracker *tracker)
 	return !tracker->sweep.seeded || tracker->sweep.confirmed_epoch != tracker->epoch;
 }
 
-static bool look(struct tracker *tracker, const struct conn_key *key,
+static bool look(struct tracker *tracker, const struct conn_key *key, uint32_t ifindex,
 		 struct rec_snapshot *ret_snapshot)
 {
 	struct rec_socket answer;
 
 	tracker->stats.looks++;
-	if (!tracker->ops.look || tracker->ops.look(tracker->ops.context, key, &answer))
+	if (!tracker->ops.look ||
+	    tracker->ops.look(tracker->ops.context, key, ifindex, &answer))
 		return false;
 	*ret_snapshot = answer.snapshot;
 	return true;
@@ -41,8 +42,7 @@ static bool is_there(struct tracker *tracker, const struct observation *seen)
 	const struct rec_socket *socket = seen->socket;
 	struct rec_snapshot now;
 
-	/* A look does not find what is bound to an interface. */
-	if (socket->ifindex || !look(tracker, &seen->key, &now))
+	if (!look(tracker, &seen->key, socket->ifindex, &now))
 		return true;
 	/* An MPTCP minisocket's cookie is not to be had by a look. */
 	return !kview_is_gone(now.state) && (!now.cookie || now.cookie == socket->snapshot.cookie);
@@ -65,6 +65,7 @@ static void adopt_socket(struct tracker *tracker, const struct observation *seen
 	conn = flowtable_at(tracker->table, handle);
 	conn->swept = tracker->sweep.number;
 	conn->kernel.cookie = snapshot->cookie;
+	conn->last_ifindex = seen->socket->ifindex;
 	if (resync)
 		conn->doubt = DOUBT_SEED;
 	else if (snapshot->state != KS_SYN_SENT)
@@ -169,7 +170,7 @@ static void end_unconfirmed(struct tracker *tracker, uint32_t handle, struct con
 	if (conn->last_ns >= tracker->sweep.walk_begin_ns) {
 		/* It moved while the sweep ran: its own records carry it on. */
 		conn->epoch = tracker->epoch;
-	} else if (look(tracker, &conn->key, &now) && !kview_is_gone(now.state)) {
+	} else if (look(tracker, &conn->key, conn->last_ifindex, &now) && !kview_is_gone(now.state)) {
 		resync(tracker, conn, &now, now_ns);
 	} else {
 		tracker_finish(tracker, handle, now_ns);

@@ -117,8 +117,10 @@ struct track_event {
 
 struct tracker_ops {
 	void *context;
-	/* A fresh look at key's socket: 0 and *ret filled (state 0 = none), or -errno. */
-	int (*look)(void *context, const struct conn_key *key, struct rec_socket *ret);
+	/* A fresh look at key's socket, as it would meet segments that arrive by `ifindex` (0 =
+	 * any): 0 and *ret filled (state 0 = none), or -errno. */
+	int (*look)(void *context, const struct conn_key *key, uint32_t ifindex,
+		    struct rec_socket *ret);
 	void (*event)(void *context, const struct track_event *event);
 	/* Name of a kernel drop reason, or NULL. */
 	const char *(*drop_reason)(void *context, uint32_t reason);

@@ -267,21 +267,21 @@ static void test_look(void **state)
 	struct conn_key key = key_of(listener);
 
 	(void)state;
-	assert_int_equal(capture_look(capture, &key, &socket), 0);
+	assert_int_equal(capture_look(capture, &key, 0, &socket), 0);
 	assert_int_equal(socket.hdr.type, REC_LOOK);
 	assert_int_equal(socket.snapshot.state, KS_LISTEN);
 	assert_int_equal(socket.snapshot.queues.accept_limit, 64);
 	pair_make(listener, pair);
 	for (int i = 0; i < 2; i++) {
 		key = key_of(pair[i]);
-		assert_int_equal(capture_look(capture, &key, &socket), 0);
+		assert_int_equal(capture_look(capture, &key, 0, &socket), 0);
 		assert_int_equal(socket.snapshot.state, KS_ESTABLISHED);
 		assert_int_equal(socket.snapshot.cookie, cookie_of(pair[i]));
 		assert_int_equal(socket.local_port, key.local_port);
 		assert_memory_equal(socket.remote_address, key.remote_address, 16);
 	}
 	key.local_port = 1;
-	assert_int_equal(capture_look(capture, &key, &socket), 0);
+	assert_int_equal(capture_look(capture, &key, 0, &socket), 0);
 	assert_int_equal(socket.snapshot.state, KS_NONE);
 	assert_true(socket.snapshot.bits & SNAP_LOOKED);
 	close(pair[0]);

@@ -32,10 +32,12 @@ struct run {
 	unsigned int looks;
 };
 
-static int look(void *context, const struct conn_key *key, struct rec_socket *ret)
+static int look(void *context, const struct conn_key *key, uint32_t ifindex,
+		struct rec_socket *ret)
 {
 	struct run *run = context;
 
+	(void)ifindex;
 	run->looks++;
 	if (!run->kernel_answers)
 		return -EIO;

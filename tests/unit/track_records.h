@@ -28,6 +28,7 @@ struct bench {
 	uint8_t ingress_hook;
 	struct rec_snapshot kernel; /* the answer to the next look */
 	int look_error;
+	uint32_t looked_ifindex;
 	const char *drop_reason;
 	/* Set by a test that has its own way with a record, or its own kernel to look at. */
 	void (*divert)(struct bench *bench, const void *record, size_t size);
@@ -38,10 +39,12 @@ struct bench {
 	bool quiet; /* no events are kept */
 };
 
-static int bench_look(void *context, const struct conn_key *key, struct rec_socket *ret)
+static int bench_look(void *context, const struct conn_key *key, uint32_t ifindex,
+		      struct rec_socket *ret)
 {
-	const struct bench *bench = context;
+	struct bench *bench = context;
 
+	bench->looked_ifindex = ifindex;
 	if (bench->look_error)
 		return bench->look_error;
 	memset(ret, 0, sizeof(*ret));
