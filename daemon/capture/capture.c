@@ -227,7 +227,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 	if (!capture)
 		return -ENOMEM;
 	capture->settings = settings;
-	capture->sweeper.fd = -1;
+	sweep_reader_init(&capture->sweeper.reader);
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = capture->epoll_fd < 0 ?
 		      -errno :

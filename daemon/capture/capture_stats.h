@@ -51,6 +51,7 @@ struct space_row {
 struct sweep_stats {
 	uint64_t sweeps;	   /* complete ones */
 	uint64_t cost_ns, sockets; /* of the last: CPU time it took, sockets it found */
+	uint64_t stalled;	   /* 1: the one that runs waits for a socket's lock */
 	uint64_t interval_ns;	   /* from its begin to the next one's; 0 = only when asked for */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reads the socket iterator, again and again: see sweep.h. */
+/* Sweeps, again and again: see sweep.h. */
 #include "capture/sweep.h"
 
 #include <errno.h>
@@ -7,29 +7,13 @@
 #include <sys/param.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "util.h"
 
 /* Room kept in the ring, beyond one read, for what must not fail: losses, brackets. */
 #define SPARE_BYTES (2 * SWEEP_READ_BYTES)
 /* Reads of one slice: some 2000 sockets, about 1.5 ms. */
 #define READS 6
-
-int sweep_read(int fd, sweep_each each, void *context)
-{
-	_Alignas(8) uint8_t buffer[SWEEP_READ_BYTES];
-	ssize_t size = read(fd, buffer, sizeof(buffer));
-
-	/* EAGAIN: a million sockets of other namespaces were passed over, and there are more. */
-	if (size < 0)
-		return errno == EAGAIN || errno == EINTR ? 1 : -errno;
-	if (size == 0)
-		return 0;
-	if ((size_t)size % sizeof(struct rec_socket))
-		return -EPROTO;
-	for (ssize_t at = 0; at < size; at += (ssize_t)sizeof(struct rec_socket))
-		each(context, (const struct rec_socket *)(buffer + at));
-	return 1;
-}
 
 uint64_t sweep_interval_ns(uint64_t cost_ns, uint64_t floor_ns)
 {
@@ -44,21 +28,14 @@ void sweeper_init(struct sweeper *sweeper, const struct sweeper_ops *ops, struct
 	sweeper->ring = ring;
 	sweeper->netns = netns;
 	sweeper->floor_ns = floor_ns;
-	sweeper->fd = -1;
+	sweep_reader_init(&sweeper->reader);
 	sweeper->taken = true;
 	sweeper->stats.interval_ns = floor_ns;
 }
 
-static void iterator_close(struct sweeper *sweeper)
-{
-	if (sweeper->fd >= 0)
-		close(sweeper->fd);
-	sweeper->fd = -1;
-}
-
 void sweeper_fini(struct sweeper *sweeper)
 {
-	iterator_close(sweeper);
+	sweep_reader_fini(&sweeper->reader);
 }
 
 void sweeper_want(struct sweeper *sweeper)
@@ -93,34 +70,54 @@ static bool has_room(const struct sweeper *sweeper)
 	return ring_room(sweeper->ring) >= SPARE_BYTES + SWEEP_READ_BYTES;
 }
 
-/* The next namespace's iterator. 1: it is open, 0: there are no more; -errno. */
-static int iterator_open(struct sweeper *sweeper)
+/* The next namespace's iterator. 1: it is being read, 0: there are no more; -errno. */
+static int next_iterator(struct sweeper *sweeper)
 {
-	do
-		sweeper->fd = sweeper->ops.open(sweeper->ops.context, sweeper->index++);
-	while (sweeper->fd == -ESRCH);
-	return sweeper->fd >= 0 ? 1 : sweeper->fd == -ENOENT ? 0 : sweeper->fd;
+	int fd = sweeper->ops.open(sweeper->ops.context, sweeper->index);
+	int err;
+
+	if (fd < 0)
+		return fd == -ENOENT && sweeper->index > 0 ? 0 : fd;
+	err = sweep_reader_give(&sweeper->reader, fd);
+	close(fd);
+	if (err)
+		return err;
+	sweeper->index++;
+	sweeper->reading = true;
+	return 1;
 }
 
 /* One slice. 1: there is more; 0: that was all; -errno. */
-static int slice(struct sweeper *sweeper)
+static int slice(struct sweeper *sweeper, uint64_t now_ns)
 {
 	int more = 1;
 
-	for (int i = 0; i < READS && more > 0; i++) {
-		if (!has_room(sweeper))
-			return 1;
-		if (sweeper->fd < 0)
-			more = iterator_open(sweeper);
-		if (more <= 0)
-			break;
-		more = sweep_read(sweeper->fd, add, sweeper);
-		if (more == 0) {
-			iterator_close(sweeper);
-			more = 1;
+	for (int i = 0; i < READS && has_room(sweeper); i++) {
+		if (!sweeper->reading) {
+			sweeper->heard_ns = now_ns;
+			more = next_iterator(sweeper);
+			if (more <= 0)
+				return more;
 		}
+		more = sweep_reader_take(&sweeper->reader, add, sweeper, &sweeper->cost_ns);
+		if (more == -EAGAIN)
+			return 1;
+		if (more < 0)
+			return more;
+		sweeper->heard_ns = now_ns;
+		sweeper->reading = more > 0;
 	}
-	return more;
+	return 1;
+}
+
+/* Says so once: what no sweep can put right is right only as far as tracepoints go. */
+static void note_stall(struct sweeper *sweeper, uint64_t now_ns)
+{
+	bool stalled = sweeper->running && now_ns - sweeper->heard_ns >= SWEEP_STALLED_NS;
+
+	if (stalled && !sweeper->stats.stalled)
+		log_warn("the sweep of the sockets waits for one whose lock its owner holds");
+	sweeper->stats.stalled = stalled;
 }
 
 static int begin(struct sweeper *sweeper, uint64_t now_ns)
@@ -155,15 +152,17 @@ int sweeper_step(struct sweeper *sweeper, uint64_t now_ns, bool losing)
 	if (err || !sweeper->running)
 		return err;
 	cpu_ns = clock_read(CLOCK_THREAD_CPUTIME_ID);
-	more = slice(sweeper);
+	more = slice(sweeper, now_ns);
 	sweeper->cost_ns += clock_read(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+	sweeper->running = more > 0;
+	note_stall(sweeper, now_ns);
 	if (more > 0)
 		return 0;
-	sweeper->running = false;
-	iterator_close(sweeper);
 	if (more == 0)
 		return bracket(sweeper, SWEEP_END);
-	/* A sweep that broke off confirms nothing: it gets no end. */
+	/* A sweep that broke off confirms nothing: it gets no end. What is left is not for the next. */
+	sweep_reader_fini(&sweeper->reader);
+	sweeper->reading = false;
 	sweeper->taken = true;
 	sweeper->wanted = !sweeper->floor_ns;
 	return more;

@@ -7,7 +7,8 @@
  * ring, between two brackets, where the merge puts it in order with everything else. One sweep
  * covers every watched namespace, one after the other.
  *
- * It is read a slice at a time, so that a big table stalls nobody, and it is no snapshot: sockets
+ * A process of its own reads it (sweep_reader.h), a slice at a time is taken from there, so that
+ * neither a big table nor a socket whose lock is held stalls anybody. It is no snapshot: sockets
  * come, move and go while it runs. What follows from what it found and missed is the tracker's
  * business (track/sweeps.c).
  *
@@ -23,21 +24,16 @@
 
 #include "capture/capture_stats.h"
 #include "capture/ring.h"
-#include "record.h"
-
-/* Bytes of one read: what the kernel gathers at most, linux kernel/bpf/bpf_iter.c:bpf_seq_read. */
-#define SWEEP_READ_BYTES 32768
-#define SWEEP_READ_RECORDS (SWEEP_READ_BYTES / sizeof(struct rec_socket))
+#include "capture/sweep_reader.h"
+#include "util.h"
 
 /* The share of a core that sweeps may take is one in so many. */
 #define SWEEP_SHARE 100
 /* But they are never further apart than this: 1 % holds up to some 3 million sockets. */
-#define SWEEP_INTERVAL_MAX_NS (300ull * 1000000000ull)
+#define SWEEP_INTERVAL_MAX_NS (300 * NS_PER_SEC)
 
-typedef void (*sweep_each)(void *context, const struct rec_socket *socket);
-
-/* One read of the iterator's fd. 1: there may be more; 0: the end; -errno. */
-int sweep_read(int fd, sweep_each each, void *context);
+/* A sweep that has been silent for this long waits for the lock of some socket. */
+#define SWEEP_STALLED_NS (5 * NS_PER_SEC)
 
 /* From begin to begin: what one that took cost_ns allows, but not less than floor_ns. */
 uint64_t sweep_interval_ns(uint64_t cost_ns, uint64_t floor_ns);
@@ -55,10 +51,12 @@ struct sweeper {
 	struct ring *ring;
 	uint64_t floor_ns;
 	uint64_t begin_ns, cost_ns, sockets; /* of the sweep that runs, or was the last */
+	uint64_t heard_ns;		     /* when something of it came, or was asked for */
 	uint32_t netns, index;
-	int fd;
+	struct sweep_reader reader;
 	bool wanted, running;
-	bool taken; /* everything it wrote was taken in */
+	bool reading; /* an iterator is over there */
+	bool taken;   /* everything it wrote was taken in */
 	struct sweep_stats stats;
 };
 
