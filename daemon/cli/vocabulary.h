@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-/* Kinds of divergence, conditions, transients, reasons of "unobservable". An enum cli_exit. */
+/* Kinds of divergence, conditions, transients, reasons of "unobservable", states that may stand
+ * beside each other, the taxonomy. An enum cli_exit. */
 int vocabulary_print(FILE *out);
 
 #endif

@@ -334,21 +334,21 @@ static void put_note(struct table *table, const char *label, const char *text)
 	}
 }
 
-/* What a divergence means, what it rests on that has no line in the story, where to look. */
-static void put_notes(struct table *table, const struct track_entry *entry)
+/* What it rests on, but for the segments and changes, which have lines of their own. */
+static void put_evidence(struct table *table, const struct track_entry *entry)
 {
-	enum divergence_kind kind = (enum divergence_kind)entry->divergence.kind;
 	const struct divergence_evidence evidence = story_evidence(
 		table->entries, table->life->count, (size_t)(entry - table->entries));
 	uint64_t since_ns = entry->divergence.since_ns, first_ns = table->life->first_ns;
-	const char *reason = entry->divergence.reason;
 	char text[2 * EVIDENCE_TEXT_MAX], look[EVIDENCE_TEXT_MAX];
-	int used;
+	int used = 0;
 
-	put_note(table, "means", divergence_text(kind));
-	used = snprintf(text, sizeof(text), "%s%sthe views parted at %.6f", reason ? reason : "",
-			reason ? "; " : "",
-			since_ns > first_ns ? (double)(since_ns - first_ns) / NS_PER_SEC : 0.0);
+	if (entry->divergence.reason)
+		used += snprintf(text, sizeof(text), "; %s", entry->divergence.reason);
+	if (since_ns >= first_ns && since_ns < entry->ts_ns)
+		used += snprintf(text + used, sizeof(text) - (size_t)used,
+				 "; the views parted at %.6f",
+				 (double)(since_ns - first_ns) / NS_PER_SEC);
 	if (evidence.look.ts_ns)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "; the socket: %s",
 				 evidence_look_text(&evidence.look.snapshot, look));
@@ -356,9 +356,19 @@ static void put_notes(struct table *table, const struct track_entry *entry)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "; dropped: %s",
 				 evidence.drop_reason);
 	if (evidence.repeats > 1)
-		snprintf(text + used, sizeof(text) - (size_t)used, "; seen %u times",
-			 evidence.repeats);
-	put_note(table, "evidence", text);
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "; seen %u times",
+				 evidence.repeats);
+	if (used)
+		put_note(table, "evidence", text + strlen("; "));
+}
+
+/* The rule, in the words of its table. */
+static void put_notes(struct table *table, const struct track_entry *entry)
+{
+	enum divergence_kind kind = (enum divergence_kind)entry->divergence.kind;
+
+	put_note(table, "means", divergence_text(kind));
+	put_evidence(table, entry);
 	put_note(table, "look at", divergence_look_at(kind));
 }
 
@@ -464,6 +474,18 @@ static void put_heading(struct table *table, uint64_t wall_offset_ns)
 	put_row(table, &row);
 }
 
+/* The close of what was over as it happened: the line of its opening says it all. */
+static bool ends_at_once(const struct table *table, size_t i)
+{
+	const struct track_entry *close = &table->entries[i], *open = close;
+
+	if (close->kind != ENTRY_DIVERGENCE_CLOSE || close->ts_ns != close->divergence.since_ns)
+		return false;
+	while (open > table->entries && (--open)->kind == ENTRY_EVIDENCE)
+		;
+	return open->kind == ENTRY_DIVERGENCE_OPEN && open->divergence.id == close->divergence.id;
+}
+
 static void put_life(const struct explanation *explanation, const struct history_life *life,
 		     bool colour, struct text *out)
 {
@@ -483,7 +505,8 @@ static void put_life(const struct explanation *explanation, const struct history
 	for (size_t i = 0; i < life->count; i++) {
 		size_t run = i ? run_length(&table, i) : 0;
 
-		if (table.entries[i].kind == ENTRY_BEGAN || table.entries[i].kind == ENTRY_EVIDENCE)
+		if (table.entries[i].kind == ENTRY_BEGAN ||
+		    table.entries[i].kind == ENTRY_EVIDENCE || ends_at_once(&table, i))
 			continue;
 		put_entry(&table, &table.entries[i], i ? &table.entries[i - 1] : NULL);
 		if (run >= RUN_MIN) {

@@ -25,14 +25,18 @@ static const char *const severities[] = {
 #undef X
 };
 
-static const char *const unobservables[] = {
-#define X(name, label) [UNOBSERVABLE_##name] = label,
+static const struct {
+	const char *label, *text;
+} unobservables[] = {
+#define X(name, label, text) [UNOBSERVABLE_##name] = { label, text },
 	UNOBSERVABLE_REASONS(X)
 #undef X
 };
 
-static const char *const transients[] = {
-#define X(name, label) [TRANSIENT_##name] = label,
+static const struct {
+	const char *label, *text;
+} transients[] = {
+#define X(name, label, text) [TRANSIENT_##name] = { label, text },
 	TRANSIENTS(X)
 #undef X
 };
@@ -114,12 +118,22 @@ const char *divergence_class_label(enum divergence_class class)
 
 const char *unobservable_label(enum unobservable_reason reason)
 {
-	return unobservables[reason];
+	return unobservables[reason].label;
+}
+
+const char *unobservable_text(enum unobservable_reason reason)
+{
+	return unobservables[reason].text;
 }
 
 const char *transient_label(enum transient transient)
 {
-	return transients[transient];
+	return transients[transient].label;
+}
+
+const char *transient_text(enum transient transient)
+{
+	return transients[transient].text;
 }
 
 const char *condition_label(enum condition condition)

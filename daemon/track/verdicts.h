@@ -35,20 +35,20 @@ enum divergence_severity {
 	SEVERITY_NR
 };
 
-/* Why a connection could not be judged. */
+/* Why a connection could not be judged: X(NAME, label, text). */
 #define UNOBSERVABLE_REASONS(X)                                                                    \
-	X(UNTAPPED, "untapped")	      /* the kernel moved, no tapped interface saw it */           \
-	X(LOSS, "loss")		      /* records were lost while it lived */                       \
-	X(ADOPTED, "adopted")	      /* seen first in mid-life */                                 \
-	X(FIN_PENDING, "fin_pending") /* a FIN waits for data the tap does not record */           \
-	X(SAMPLED, "sampled")	      /* its flow was not recorded whole */                        \
-	X(EVICTED, "evicted")	      /* the flow table was full */                                \
-	X(NOT_LOCAL, "not_local")     /* no socket of this host (NAT, forwarded, other netns) */   \
-	X(REPAIR, "repair")	      /* TCP_REPAIR moved the socket without packets */            \
-	X(UNEXPLAINED, "unexplained") /* the views differ and no rule names the cause */
+	X(UNTAPPED, "untapped", "the kernel moved, no tapped interface saw it")                    \
+	X(LOSS, "loss", "records were lost while it lived")                                        \
+	X(ADOPTED, "adopted", "seen first in mid-life")                                            \
+	X(FIN_PENDING, "fin_pending", "a FIN waits for data the tap does not record")              \
+	X(SAMPLED, "sampled", "its flow was not recorded whole")                                   \
+	X(EVICTED, "evicted", "the flow table was full")                                           \
+	X(NOT_LOCAL, "not_local", "no socket of this host (NAT, forwarded, other netns)")          \
+	X(REPAIR, "repair", "TCP_REPAIR moved the socket without packets")                         \
+	X(UNEXPLAINED, "unexplained", "the views differ and no rule names the cause")
 
 enum unobservable_reason {
-#define X(name, label) UNOBSERVABLE_##name,
+#define X(name, label, text) UNOBSERVABLE_##name,
 	UNOBSERVABLE_REASONS(X)
 #undef X
 	UNOBSERVABLE_NR
@@ -56,19 +56,20 @@ enum unobservable_reason {
 
 /*
  * Why the views of a connection parted and came together again before anybody called it a
- * divergence: by themselves, as they must (DESIGN §6).
+ * divergence: by themselves, as they must (DESIGN §6). X(NAME, label, text).
  */
 #define TRANSIENTS(X)                                                                              \
-	X(IN_FLIGHT, "in_flight") /* the tap ran ahead of the stack: settled before a look */      \
-	X(FIN_QUEUED_BRIEFLY, "fin_queued_briefly") /* close() came, the FIN a moment later */     \
-	X(RESET_BEFORE_EVENT, "reset_before_event") /* our RST left before the socket closed */    \
-	X(FIN_WAITED, "fin_waited")		    /* a FIN waited for the data before it */      \
-	X(OWNER_BUSY, "owner_busy")		    /* the owner held the socket's lock */         \
-	X(REQUEST_OUTLIVES_LISTENER, "request_outlives_listener") /* until the next packet */      \
-	X(SETTLED_LATE, "settled_late") /* later than the settle time, and nothing says why */
+	X(IN_FLIGHT, "in_flight", "the tap ran ahead of the stack: settled before a look")         \
+	X(FIN_QUEUED_BRIEFLY, "fin_queued_briefly", "close() came, the FIN a moment later")        \
+	X(RESET_BEFORE_EVENT, "reset_before_event", "our RST left before the socket closed")       \
+	X(FIN_WAITED, "fin_waited", "a FIN waited for the data before it")                         \
+	X(OWNER_BUSY, "owner_busy", "the owner held the socket's lock")                            \
+	X(REQUEST_OUTLIVES_LISTENER, "request_outlives_listener",                                  \
+	  "a request outlived its closed listener, until the next packet")                         \
+	X(SETTLED_LATE, "settled_late", "later than the settle time, and nothing says why")
 
 enum transient {
-#define X(name, label) TRANSIENT_##name,
+#define X(name, label, text) TRANSIENT_##name,
 	TRANSIENTS(X)
 #undef X
 	TRANSIENT_NR
@@ -192,7 +193,9 @@ const char *divergence_look_at(enum divergence_kind kind); /* what to look at */
 const char *divergence_class_label(enum divergence_class class);
 const char *divergence_severity_label(enum divergence_severity severity);
 const char *unobservable_label(enum unobservable_reason reason);
+const char *unobservable_text(enum unobservable_reason reason);
 const char *transient_label(enum transient transient);
+const char *transient_text(enum transient transient);
 const char *condition_label(enum condition condition);
 const char *condition_text(enum condition condition);
 const char *condition_look_at(enum condition condition);

@@ -97,6 +97,11 @@ def check_event(event, scene):
                 (os.getpid(), open("/proc/self/comm", encoding="utf-8").read().strip()))
     check(owner["cgroup_id"] > 0, f"the owner is {owner}")
     evidence = event["evidence"]
+    look = evidence["look"]
+    check_equal("the look", (look["state"], look["owned"], look["queues"]["accept_limit"]),
+                ("NEW_SYN_RECV", False, 1))
+    check(look["queues"]["accept_length"] > 1, f"the accept queue was full: {look}")
+    check_equal("the drop reason", evidence["drop_reason"], "TCP_LISTEN_OVERFLOW")
     check_equal("the segment", (evidence["segment"]["sent"], evidence["segment"]["flags"]),
                 (False, "ACK"))
 
@@ -149,6 +154,9 @@ def life(lab):
         rows = wait_until(lambda: people.lines()[2:] and people.lines(),
                           lambda: f"followed: {people.lines()}")
         people.stop()
+        metrics = daemon.metrics()
+        check_equal("its duration is counted",
+                    metrics("divergence_duration_seconds_count", kind=KIND), 1)
         check_equal("the rows, followed", [line.split()[2] for line in rows],
                     ["state", "open", "over"])
         scene.end()
