@@ -31,6 +31,7 @@ struct listeners {
 	size_t count, room;
 	struct listener_counters other; /* of all that had no label, the closed ones too */
 	uint64_t sweep_begin_ns;	/* of the sweep that runs; 0 = none */
+	uint64_t last_begin_ns;		/* of the complete one before; 0 = there was none */
 	struct listener_owner closed[CLOSED_MAX]; /* a ring */
 	size_t nr_closed;			  /* ever */
 };
@@ -206,18 +207,20 @@ static void take_owner(struct listeners *listeners, const struct observation *se
 	listener->accept_limit = seen->listen->accept_limit;
 }
 
-/* Where the last word of a listener was lost, the next whole sweep misses it. */
+/* Where the last word of a listener was lost, whole sweeps miss it. One may: where a read of the
+ * iterator ends, it can go by a socket whose neighbours in the table have changed. */
 static void take_sweep(struct listeners *listeners, const struct observation *seen)
 {
-	uint64_t begin_ns = listeners->sweep_begin_ns;
-
 	if (seen->sweep->phase == SWEEP_BEGIN) {
 		listeners->sweep_begin_ns = seen->ts_ns;
 		return;
 	}
-	for (size_t i = listeners->count; begin_ns && i-- > 0;)
-		if (listeners->all[i].seen_ns < begin_ns)
+	if (!listeners->sweep_begin_ns)
+		return;
+	for (size_t i = listeners->count; i-- > 0;)
+		if (listeners->all[i].seen_ns < listeners->last_begin_ns)
 			forget(listeners, listeners->all[i].cookie);
+	listeners->last_begin_ns = listeners->sweep_begin_ns;
 	listeners->sweep_begin_ns = 0;
 }
 

@@ -247,6 +247,11 @@ static void sweep_forgets_what_is_gone(void **state)
 	sweep(bench, SWEEP_BEGIN, 200);
 	swept(bench, 81, 6, 210, 0);
 	sweep(bench, SWEEP_END, 220);
+	assert_int_equal(listeners_count(bench->listeners), 2); /* one may pass it over */
+	sweep(bench, SWEEP_BEGIN, 300);
+	sweep(bench, SWEEP_BEGIN, 320); /* broken off: it is none */
+	swept(bench, 81, 6, 330, 0);
+	sweep(bench, SWEEP_END, 340);
 	assert_int_equal(listeners_count(bench->listeners), 1);
 	assert_int_equal(bench->forgotten, 5);
 }
