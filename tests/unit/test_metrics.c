@@ -170,22 +170,6 @@ static void test_values(void **state)
 		"dropped_segments_total{reason=\"IP_CSUM\"} 1",
 		/* reason 200 has no name, the last slot holds those beyond the core range */
 		"dropped_segments_total{reason=\"other\"} 5",
-		"divergences_total{kind=\"syn_dropped\",class=\"problem\"} 9",
-		"divergences_open{kind=\"syn_dropped\",class=\"problem\"} 1",
-#define DURATIONS(what) "divergence_duration_seconds_" what
-#define SYN_DROPPED "kind=\"syn_dropped\",class=\"problem\""
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"0.262144\"} 2"),
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"1.048576\"} 3"),
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"4.194304\"} 3"),
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"16.777216\"} 3"),
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"67.108864\"} 5"),
-		DURATIONS("bucket{" SYN_DROPPED ",le=\"+Inf\"} 8"),
-		DURATIONS("sum{" SYN_DROPPED "} 400"),
-		DURATIONS("count{" SYN_DROPPED "} 8"),
-		"divergences_untold_total{kind=\"reset_ignored\",class=\"expected\"} 15",
-		"transients_total{cause=\"owner_busy\"} 16",
-		"connections_stuck{condition=\"close_wait_leak\"} 17",
-		"sockets_closed_total{cause=\"memory\"} 18",
 		"listeners 5",
 		"listener_syns_total{listener=\"10.0.0.1:80\",netns=\"4026531840\"} 100",
 		"listener_syns_total{listener=\"10.0.0.2:80\",netns=\"4026531840\"} 101",
@@ -216,6 +200,36 @@ static void test_values(void **state)
 	assert_line(&out, "process_cpu_seconds_total 1.23");
 	/* known to the kernel, but neither common nor seen */
 	assert_null(strstr(out.data, "OTHERHOST"));
+	text_free(&out);
+}
+
+static void test_values_of_the_comparison(void **state)
+{
+#define DURATIONS(what) "divergence_duration_seconds_" what
+#define SYN_DROPPED "kind=\"syn_dropped\",class=\"problem\""
+	static const char *const lines[] = {
+		"divergences_total{kind=\"syn_dropped\",class=\"problem\"} 9",
+		"divergences_open{kind=\"syn_dropped\",class=\"problem\"} 1",
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"0.262144\"} 2"),
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"1.048576\"} 3"),
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"4.194304\"} 3"),
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"16.777216\"} 3"),
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"67.108864\"} 5"),
+		DURATIONS("bucket{" SYN_DROPPED ",le=\"+Inf\"} 8"),
+		DURATIONS("sum{" SYN_DROPPED "} 400"),
+		DURATIONS("count{" SYN_DROPPED "} 8"),
+		"divergences_untold_total{kind=\"reset_ignored\",class=\"expected\"} 15",
+		"transients_total{cause=\"owner_busy\"} 16",
+		"connections_stuck{condition=\"close_wait_leak\"} 17",
+		"sockets_closed_total{cause=\"memory\"} 18",
+	};
+#undef SYN_DROPPED
+#undef DURATIONS
+	struct text out = scrape(new_view(true), EXPOSE_TEXT);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_line(&out, "tcpwitness_%s", lines[i]);
 	text_free(&out);
 }
 
@@ -264,8 +278,11 @@ static void test_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	cmocka_unit_test(test_every_series_from_the_start),
-		cmocka_unit_test(test_values),	cmocka_unit_test(test_checkers_agree),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_every_series_from_the_start),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_values_of_the_comparison),
+		cmocka_unit_test(test_checkers_agree),
 		cmocka_unit_test(test_process),
 	};
 
