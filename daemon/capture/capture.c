@@ -294,6 +294,7 @@ int capture_start(struct capture *capture)
 		return err;
 	if (taps_count(capture->taps) == 0)
 		log_warn("no interface is watched yet: none is up with a local address");
+	loader_log_lacks(capture->loader);
 	capture_sweep(capture);
 	return 0;
 }

@@ -238,17 +238,6 @@ static void explain(int err)
 			strerror(-err));
 }
 
-/* What `doctor` tells when asked, the log tells at the start. */
-static void log_lacks(const struct loader *loader)
-{
-	struct capability rows[CAPABILITIES_MAX];
-	size_t count = loader_capabilities(loader, rows);
-
-	for (size_t i = 0; i < count; i++)
-		if (!rows[i].available)
-			log_info("this kernel has no %s: %s", rows[i].name, rows[i].without);
-}
-
 int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
@@ -269,7 +258,6 @@ int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader)
 		explain(err);
 		goto fail;
 	}
-	log_lacks(loader);
 	*ret_loader = loader;
 	return 0;
 fail:
@@ -596,4 +584,14 @@ size_t loader_capabilities(const struct loader *loader, struct capability rows[C
 		};
 	memcpy(&rows[count], others, sizeof(others));
 	return count + ARRAY_SIZE(others);
+}
+
+void loader_log_lacks(const struct loader *loader)
+{
+	struct capability rows[CAPABILITIES_MAX];
+	size_t count = loader_capabilities(loader, rows);
+
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].available)
+			log_info("this kernel has no %s: %s", rows[i].name, rows[i].without);
 }

@@ -81,5 +81,7 @@ struct capability {
 
 #define CAPABILITIES_MAX 16
 size_t loader_capabilities(const struct loader *loader, struct capability rows[CAPABILITIES_MAX]);
+/* Logs what this kernel does not give, a line each. */
+void loader_log_lacks(const struct loader *loader);
 
 #endif

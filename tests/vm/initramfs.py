@@ -154,7 +154,7 @@ def make(path, kernel_directory, out, script):
     python(archive)
     modules(archive, Path(kernel_directory, "modules"))
     archive.program(out / "tcpwitness", f"{GUEST_TOP}/.output/tcpwitness")
-    for tool in (out / "tests/bench/connload", *out.glob("tests/net/*")):
+    for tool in (out / "tests/bench/connload", *out.glob("tests/net/*"), *out.glob("tests/bpf/*")):
         if tool.is_file() and os.access(tool, os.X_OK):
             archive.program(tool, f"{GUEST_TOP}/.output/{tool.relative_to(out)}")
     archive.tree(TOP / "tests/net", f"{GUEST_TOP}/tests/net", leave_out={"__pycache__"})
