@@ -113,6 +113,17 @@ static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 		tidy(tracker, conn);
 }
 
+/* The newest pair of states that differ is what the views come together from. */
+static void note_difference(struct tracker *tracker, const struct conn *conn)
+{
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	if (!finding)
+		return;
+	finding->parted_wire = conn_local_state(conn);
+	finding->parted_kernel = conn->kernel.state;
+}
+
 static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
 	bool received = !(conn->flags & CONN_LAST_SENT);
@@ -127,8 +138,7 @@ static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 	finding->progress_ns = 0;
 	finding->owned_looks = 0;
 	finding->was_owned = false;
-	finding->parted_wire = conn_local_state(conn);
-	finding->parted_kernel = conn->kernel.state;
+	note_difference(tracker, conn);
 	finding->fin_waited = dialogue_fin_pending(&conn->talk);
 	finding->syns = dialogue_syn_unanswered(&conn->talk);
 	finding->syn_gap_ns = 0;
@@ -181,6 +191,8 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 		agree(tracker, conn, now_ns);
 	else if (!conn->parted_ns)
 		part(tracker, conn, now_ns);
+	else
+		note_difference(tracker, conn);
 	tracker_watch_minisocket(tracker, conn, now_ns);
 	arm(tracker, handle, conn);
 }

@@ -324,6 +324,25 @@ static void resets_in_a_row_at_xdp(void **state)
 	assert_int_equal(bench->events[0].connection->local_state, FSM_ESTABLISHED);
 }
 
+/* A request answers for a listener that is gone, until the final ACK finds it out (row 8). */
+static void request_outlives_its_listener(void **state)
+{
+	struct bench *bench = *state;
+
+	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	SENT(.flags = S | A, .seq = 500, .ack = 101,
+	     .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	SENT(.flags = R, .seq = 501, .kernel = nothing());
+	bench->kernel = nothing();
+	bench_wait(bench, 400 * NS_PER_MS);
+	assert_int_equal(
+		tracker_stats(bench->tracker)->transients[TRANSIENT_REQUEST_OUTLIVES_LISTENER], 1);
+	assert_int_equal(bench->nr_events, 1);
+	assert_int_equal(bench->reports[0].divergences, 0);
+}
+
 /* Whose SYN died on its way out is a client all the same. */
 static void connecting_without_a_syn(void **state)
 {
@@ -665,6 +684,7 @@ int main(void)
 		TEST(syn_dropped_by_accept_queue),
 		TEST(one_silent_syn_is_no_divergence),
 		TEST(resets_in_a_row_at_xdp),
+		TEST(request_outlives_its_listener),
 		TEST(connecting_without_a_syn),
 		TEST(filtered_syn),
 		TEST(filtered_final_ack),
