@@ -73,18 +73,17 @@ static bool has_room(const struct sweeper *sweeper)
 /* The next namespace's iterator. 1: it is being read, 0: there are no more; -errno. */
 static int next_iterator(struct sweeper *sweeper)
 {
-	int fd = sweeper->ops.open(sweeper->ops.context, sweeper->index);
-	int err;
+	int fd, err;
 
+	do
+		fd = sweeper->ops.open(sweeper->ops.context, sweeper->index++);
+	while (fd == -ESRCH);
 	if (fd < 0)
-		return fd == -ENOENT && sweeper->index > 0 ? 0 : fd;
+		return fd == -ENOENT ? 0 : fd;
 	err = sweep_reader_give(&sweeper->reader, fd);
 	close(fd);
-	if (err)
-		return err;
-	sweeper->index++;
-	sweeper->reading = true;
-	return 1;
+	sweeper->reading = !err;
+	return err ? err : 1;
 }
 
 /* One slice. 1: there is more; 0: that was all; -errno. */
