@@ -32,6 +32,7 @@ enum rec_type {
 	REC_TICK = 9,	/* struct rec_hdr alone: time has come to ts_ns */
 	REC_LOSS = 10,	/* struct rec_loss */
 	REC_SWEEP = 11, /* struct rec_sweep */
+	REC_NETNS = 12, /* struct rec_netns */
 	REC_NR
 };
 
@@ -234,6 +235,21 @@ struct rec_sweep {
 	__u32 reserved;
 };
 
+enum netns_phase {
+	NETNS_BEGIN = 1, /* it is watched from now on */
+	NETNS_END = 2,	 /* it has ended, and every socket in it */
+};
+
+#define NETNS_NAME_BYTES 64
+
+/* REC_NETNS: the namespace of the header, and what it is called. */
+struct rec_netns {
+	struct rec_hdr hdr;
+	__u32 phase; /* enum netns_phase */
+	__u32 reserved;
+	char name[NETNS_NAME_BYTES]; /* ends with a zero */
+};
+
 #define REC_SIZE_V4(type) (sizeof(struct type) + 8)
 #define REC_SIZE_V6(type) (sizeof(struct type) + 32)
 
@@ -248,5 +264,6 @@ _Static_assert(sizeof(struct rec_listen) == 64, "layout");
 _Static_assert(sizeof(struct rec_socket) == 88, "layout");
 _Static_assert(sizeof(struct rec_loss) == 32, "layout");
 _Static_assert(sizeof(struct rec_sweep) == 24, "layout");
+_Static_assert(sizeof(struct rec_netns) == 88, "layout");
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "capture/attach.h"
+#include "capture/changes.h"
 #include "capture/loader.h"
 #include "capture/merge.h"
 #include "capture/namespaces.h"
@@ -51,6 +52,16 @@ struct delivery {
 	bool sweep_ended;
 };
 
+static struct rec_hdr header_make(const struct capture *capture, enum rec_type type)
+{
+	return (struct rec_hdr){
+		.type = (__u8)type,
+		.version = RECORD_VERSION,
+		.netns = loader_netns(capture->loader),
+		.ts_ns = clock_read(CLOCK_MONOTONIC),
+	};
+}
+
 static void leftovers_remove(const struct space *space)
 {
 	unsigned int removed = 0;
@@ -64,11 +75,21 @@ static void leftovers_remove(const struct space *space)
 		log_info("removed %u clsact filters that a crash had left", removed);
 }
 
+static void space_tell(struct capture *capture, const struct space *space, enum netns_phase phase)
+{
+	struct rec_netns record = { .hdr = header_make(capture, REC_NETNS), .phase = phase };
+
+	record.hdr.netns = space->netns;
+	memcpy(record.name, space->name, sizeof(record.name) - 1);
+	ring_write(capture->own, &record, sizeof(record));
+}
+
 static int space_appeared(void *context, const struct space *space)
 {
 	struct capture *capture = context;
 
 	leftovers_remove(space);
+	space_tell(capture, space, NETNS_BEGIN);
 	return loader_several(capture->loader) ?
 		       loader_namespace(capture->loader, space->netns, true) :
 		       0;
@@ -79,6 +100,7 @@ static void space_gone(void *context, const struct space *space)
 	struct capture *capture = context;
 
 	taps_drop(capture->taps, space);
+	space_tell(capture, space, NETNS_END);
 	if (loader_several(capture->loader))
 		loader_namespace(capture->loader, space->netns, false);
 }
@@ -304,16 +326,6 @@ int capture_fd(const struct capture *capture)
 	return capture->epoll_fd;
 }
 
-static struct rec_hdr header_make(const struct capture *capture, enum rec_type type)
-{
-	return (struct rec_hdr){
-		.type = (__u8)type,
-		.version = RECORD_VERSION,
-		.netns = loader_netns(capture->loader),
-		.ts_ns = clock_read(CLOCK_MONOTONIC),
-	};
-}
-
 /* Tells of new losses. Returns whether there were any, or -errno. */
 static int losses_tell(struct capture *capture)
 {
@@ -410,19 +422,19 @@ int capture_look(struct capture *capture, const struct conn_key *key, uint32_t i
 		 struct rec_socket *ret_look)
 {
 	const struct space *space = namespaces_find(capture->namespaces, key->netns);
+	int err;
 
-	if (space)
-		return loader_look(capture->loader, key, space->nsid, ifindex, ret_look);
-	/* It has ended, and every socket in it. */
-	memset(ret_look, 0, sizeof(*ret_look));
-	ret_look->hdr = header_make(capture, REC_LOOK);
-	ret_look->hdr.netns = key->netns;
-	ret_look->snapshot.bits = SNAP_LOOKED;
-	ret_look->local_port = key->local_port;
-	ret_look->remote_port = key->remote_port;
-	memcpy(ret_look->local_address, key->local_address, sizeof(key->local_address));
-	memcpy(ret_look->remote_address, key->remote_address, sizeof(key->remote_address));
-	return 0;
+	if (!space)
+		return -ESRCH; /* it has ended, and every socket in it */
+	err = loader_look(capture->loader, key, space->nsid, ifindex, ret_look);
+	/* What is bound to an interface is found by one of that number; ours may have none such. */
+	if (err || ret_look->snapshot.state || !ifindex || space->nsid == NSID_OWN)
+		return err;
+	if (namespaces_enter(space))
+		return 0;
+	err = loader_look(capture->loader, key, NSID_OWN, ifindex, ret_look);
+	namespaces_leave(space);
+	return err;
 }
 
 void capture_sweep(struct capture *capture)

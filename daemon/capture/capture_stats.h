@@ -13,7 +13,7 @@
 #define INTERFACES_MAX 1024
 #define PROGRAM_NAME_MAX 32
 #define MODE_NAME_MAX 16
-#define SPACE_NAME_MAX 64
+#define SPACE_NAME_MAX NETNS_NAME_BYTES
 
 /* One row of tcpwitness_interface_info: a hook of a watched interface. */
 struct interface_row {

@@ -35,6 +35,7 @@ static const struct layout layouts[REC_NR] = {
 	[REC_TICK] = FIXED(rec_hdr),
 	[REC_LOSS] = FIXED(rec_loss),
 	[REC_SWEEP] = FIXED(rec_sweep),
+	[REC_NETNS] = FIXED(rec_netns),
 };
 
 /* 0 is "no socket" where a record says what was found, and illegal where it says what changed. */
@@ -158,6 +159,9 @@ static bool fields_take(struct observation *obs)
 		return obs->loss->ring < RING_NR;
 	case REC_SWEEP:
 		return obs->sweep->phase == SWEEP_BEGIN || obs->sweep->phase == SWEEP_END;
+	case REC_NETNS:
+		return (obs->netns->phase == NETNS_BEGIN || obs->netns->phase == NETNS_END) &&
+		       memchr(obs->netns->name, '\0', NETNS_NAME_BYTES);
 	default: /* REC_TICK has nothing but its header */
 		return true;
 	}

@@ -49,6 +49,7 @@ struct observation {
 		const struct rec_socket *socket; /* REC_SOCKET and REC_LOOK */
 		const struct rec_loss *loss;
 		const struct rec_sweep *sweep;
+		const struct rec_netns *netns;
 	};
 };
 

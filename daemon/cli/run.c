@@ -33,6 +33,10 @@
 /* How often the listeners' queue lengths are asked for when no scrape does it. */
 #define LISTENERS_LOOK_NS NS_PER_SEC
 
+/* Live connections of one pair of endpoints that `explain` tells of: two where both ends are in
+ * watched namespaces, more only where namespaces use the same addresses. */
+#define EXPLAIN_OPEN_MAX 4
+
 struct run {
 	const struct settings *settings;
 	struct capture *capture;
@@ -83,6 +87,24 @@ static void turn(struct run *run, uint64_t now_ns, bool flush)
 
 /* --- what the HTTP threads ask for, in this thread --- */
 
+static void snapshot_spaces(const struct run *run, struct export_view *view)
+{
+	size_t nr_spaces;
+	const struct tracked_space *spaces = tracker_spaces(run->pipeline.tracker, &nr_spaces);
+
+	memset(view->connections, 0, view->capture.nr_spaces * sizeof(view->connections[0]));
+	for (uint32_t i = 0; i < view->capture.nr_spaces; i++) {
+		uint32_t netns = view->capture.spaces[i].netns;
+
+		for (size_t j = 0; j < nr_spaces; j++)
+			if (spaces[j].netns == netns)
+				memcpy(view->connections[i], spaces[j].connections,
+				       sizeof(view->connections[i]));
+		view->connections[i][VIEW_KERNEL][FSM_LISTEN] =
+			listeners_count_in(run->pipeline.listeners, netns);
+	}
+}
+
 static void snapshot(void *context, struct export_view *view)
 {
 	struct run *run = context;
@@ -94,6 +116,7 @@ static void snapshot(void *context, struct export_view *view)
 	view->tracker = *tracker_stats(run->pipeline.tracker);
 	view->tracker.connections[VIEW_KERNEL][FSM_LISTEN] =
 		listeners_count(run->pipeline.listeners);
+	snapshot_spaces(run, view);
 	view->events = *events_stats(run->pipeline.events);
 	view->history = history_stats(run->pipeline.history);
 	view->nr_listeners = (view->labelled ? listeners_labelled : listeners_busiest)(
@@ -129,15 +152,18 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 		   uint64_t *ret_wall_offset_ns)
 {
 	struct run *run = context;
-	struct history_open open[2];
-	size_t nr_open = 0;
+	struct history_open open[EXPLAIN_OPEN_MAX];
+	size_t nr_open = 0, nr_spaces;
+	const struct tracked_space *spaces;
 
 	turn(run, clock_ns(CLOCK_MONOTONIC), false);
-	for (int turned = 0; turned < 2 && !tuple->is_half; turned++) {
+	spaces = tracker_spaces(run->pipeline.tracker, &nr_spaces);
+	for (size_t i = 0; i < 2 * nr_spaces && nr_open < EXPLAIN_OPEN_MAX && !tuple->is_half;
+	     i++) {
 		struct history_open *row = &open[nr_open];
 		struct connection_report report;
 
-		row->key = tuple_key(tuple, capture_netns(run->capture), turned);
+		row->key = tuple_key(tuple, spaces[i / 2].netns, i % 2);
 		if (!tracker_find(run->pipeline.tracker, &row->key, &report, &row->life))
 			continue;
 		row->role = (uint8_t)report.role;

@@ -99,6 +99,14 @@ static void status_records(struct json *json, const struct capture_stats *captur
 
 static void status_attachments(struct json *json, const struct capture_stats *capture)
 {
+	json_array_begin(json, "namespaces");
+	for (uint32_t i = 0; i < capture->nr_spaces; i++) {
+		json_object_begin(json, NULL);
+		json_u64(json, "netns", capture->spaces[i].netns);
+		json_string(json, "name", capture->spaces[i].name);
+		json_object_end(json);
+	}
+	json_array_end(json);
 	json_array_begin(json, "interfaces");
 	for (uint32_t i = 0; i < capture->nr_interfaces; i++) {
 		const struct interface_row *row = &capture->interfaces[i];
@@ -107,6 +115,7 @@ static void status_attachments(struct json *json, const struct capture_stats *ca
 		json_string(json, "interface", row->interface);
 		json_string(json, "hook", row->hook);
 		json_string(json, "mode", row->mode);
+		json_u64(json, "netns", row->netns);
 		json_object_end(json);
 	}
 	json_array_end(json);
@@ -190,6 +199,7 @@ void api_listeners(const struct export_view *view, struct text *out)
 		json_object_begin(&json, NULL);
 		json_string(&json, "listener", view->names[i].listener);
 		json_u64(&json, "netns", view->listeners[i].key.netns);
+		json_string(&json, "netns_name", view->names[i].netns);
 		listener_numbers(&json, &view->listeners[i]);
 		listener_owner(&json, &view->listeners[i]);
 		json_object_end(&json);

@@ -60,10 +60,12 @@ static const char *const ring_labels[RING_NR] = {
 
 static void connections(struct exposition *e)
 {
-	for (int view = 0; view < VIEW_NR; view++)
-		for (int state = FSM_CLOSED + 1; state < FSM_NR_STATES; state++)
-			sample2(e, fsm_state_name(state), view_label(view),
-				e->view->tracker.connections[view][state]);
+	for (uint32_t i = 0; i < e->view->capture.nr_spaces; i++)
+		for (int view = 0; view < VIEW_NR; view++)
+			for (int state = FSM_CLOSED + 1; state < FSM_NR_STATES; state++)
+				sample3(e, fsm_state_name(state), view_label(view),
+					e->view->capture.spaces[i].name,
+					e->view->connections[i][view][state]);
 }
 
 /* RFC 9293 §3.3.2 figure 5, then the edges it leaves to the text: a FIN in SYN_RECEIVED
@@ -240,21 +242,59 @@ static void last_record(struct exposition *e)
 	expose_sample(e, NULL, newest_ns ? view_wall_ns(e->view, newest_ns) : 0);
 }
 
+/* An interface has a row for each: of what it received, of what it sent. */
+#define ATTACHED_DIRECTIONS 2
+
+/* "" for what belongs to no namespace. */
+static const char *netns_of(const struct exposition *e, uint32_t netns, char room[12])
+{
+	return netns ? view_netns(e->view, netns, room) : "";
+}
+
 static void interfaces(struct exposition *e)
 {
+	char number[12];
+
 	for (uint32_t i = 0; i < e->view->capture.nr_interfaces; i++) {
 		const struct interface_row *row = &e->view->capture.interfaces[i];
 
-		sample3(e, row->interface, row->hook, row->mode, 1);
+		expose_sample(e,
+			      (const char *const[]){ row->interface, row->hook, row->mode,
+						     netns_of(e, row->netns, number) },
+			      1);
+	}
+}
+
+static void interface_segments(struct exposition *e)
+{
+	static const char *const directions[ATTACHED_DIRECTIONS] = { "received", "sent" };
+	const struct capture_stats *capture = &e->view->capture;
+	char number[12];
+
+	for (uint32_t i = 0; i < capture->nr_interfaces / ATTACHED_DIRECTIONS; i++) {
+		const struct interface_row *row = &capture->interfaces[ATTACHED_DIRECTIONS * i];
+		const struct segment_counters *counters = &capture->by_interface[i];
+		uint64_t sums[ATTACHED_DIRECTIONS] = { 0 };
+
+		for (int kind = 0; kind < SEGMENT_NR; kind++) {
+			sums[0] += counters->received[kind];
+			sums[1] += counters->sent[kind];
+		}
+		for (int direction = 0; direction < ATTACHED_DIRECTIONS; direction++)
+			sample3(e, row->interface, netns_of(e, row->netns, number),
+				directions[direction], sums[direction]);
 	}
 }
 
 static void programs(struct exposition *e)
 {
+	char number[12];
+
 	for (uint32_t i = 0; i < e->view->capture.nr_programs; i++) {
 		const struct program_row *row = &e->view->capture.programs[i];
 
-		sample2(e, row->program, row->interface, row->attached != 0);
+		sample3(e, row->program, row->interface, netns_of(e, row->netns, number),
+			row->attached != 0);
 	}
 }
 
@@ -297,7 +337,7 @@ static void build(struct exposition *e)
 #define AT(field) offsetof(struct export_view, field)
 
 static const struct metric metrics[] = {
-	{ "tcpwitness_connections", METRIC_GAUGE, UNIT_NONE, "state,view", connections, 0,
+	{ "tcpwitness_connections", METRIC_GAUGE, UNIT_NONE, "state,view,netns", connections, 0,
 	  "Connections by the state of their local end, as each view has it." },
 	{ "tcpwitness_transitions_total", METRIC_COUNTER, UNIT_NONE, "view,from,to", transitions, 0,
 	  "State changes of local ends, as each view saw them." },
@@ -433,10 +473,13 @@ static const struct metric metrics[] = {
 	  "Events that may be kept: --history.events." },
 	{ "tcpwitness_history_overwritten_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(history.overwritten), "Events that made room for newer ones." },
-	{ "tcpwitness_interface_info", METRIC_INFO, UNIT_NONE, "interface,hook,mode", interfaces, 0,
-	  "Watched interfaces: which hook, attached how." },
-	{ "tcpwitness_program_attached", METRIC_GAUGE, UNIT_NONE, "program,interface", programs, 0,
-	  "1 where the BPF program is attached; tracepoints have no interface." },
+	{ "tcpwitness_interface_info", METRIC_INFO, UNIT_NONE, "interface,hook,mode,netns",
+	  interfaces, 0, "Watched interfaces: which hook, attached how." },
+	{ "tcpwitness_interface_segments_total", METRIC_COUNTER, UNIT_NONE,
+	  "interface,netns,direction", interface_segments, 0,
+	  "TCP segments of this host by interface; one that two interfaces see counts at both." },
+	{ "tcpwitness_program_attached", METRIC_GAUGE, UNIT_NONE, "program,interface,netns",
+	  programs, 0, "1 where the BPF program is attached; tracepoints have no interface." },
 	{ "tcpwitness_program_run_seconds_total", METRIC_COUNTER, UNIT_SECONDS, "program",
 	  program_seconds, 0,
 	  "Time in BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },

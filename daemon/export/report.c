@@ -13,6 +13,8 @@ void report_tuple(struct json *json, const struct connection_report *report)
 	json_string(json, "remote",
 		    endpoint_format(key->remote_address, key->remote_port, endpoint));
 	json_u64(json, "netns", key->netns);
+	if (report->netns_name[0])
+		json_string(json, "netns_name", report->netns_name);
 	json_string(json, "role", role_label(report->role));
 }
 

@@ -30,13 +30,24 @@ void view_free(struct export_view *view)
 	free(view);
 }
 
+const char *view_netns(const struct export_view *view, uint32_t netns, char room[12])
+{
+	for (uint32_t i = 0; i < view->capture.nr_spaces; i++)
+		if (view->capture.spaces[i].netns == netns)
+			return view->capture.spaces[i].name;
+	snprintf(room, 12, "%u", netns);
+	return room;
+}
+
 void view_complete(struct export_view *view)
 {
 	for (size_t i = 0; i < view->nr_listeners; i++) {
 		const struct conn_key *key = &view->listeners[i].key;
+		char number[12];
 
 		endpoint_format(key->local_address, key->local_port, view->names[i].listener);
-		snprintf(view->names[i].netns, sizeof(view->names[i].netns), "%u", key->netns);
+		snprintf(view->names[i].netns, sizeof(view->names[i].netns), "%s",
+			 view_netns(view, key->netns, number));
 	}
 }
 

@@ -36,7 +36,7 @@ struct export_health {
 
 struct listener_names {
 	char listener[ENDPOINT_TEXT_MAX]; /* "addr:port" */
-	char netns[12];
+	char netns[SPACE_NAME_MAX];
 };
 
 struct export_view {
@@ -46,6 +46,8 @@ struct export_view {
 	bool ready;		   /* programs attached, sockets seeded, rings drained once */
 	struct capture_stats capture;
 	struct tracker_stats tracker;
+	/* of capture.spaces[i]: their share of tracker.connections */
+	uint64_t connections[NAMESPACES_MAX][VIEW_NR][FSM_NR_STATES];
 	struct events_stats events;
 	struct history_stats history;
 	bool labelled; /* asked for: those listeners that have a label, for metrics; else all */
@@ -71,6 +73,9 @@ void view_free(struct export_view *view);
 
 /* Writes the listeners' names: work the data thread need not do. */
 void view_complete(struct export_view *view);
+
+/* The name of a namespace, or its number written to `room`. */
+const char *view_netns(const struct export_view *view, uint32_t netns, char room[12]);
 
 /* The wall clock when CLOCK_MONOTONIC showed mono_ns. */
 uint64_t view_wall_ns(const struct export_view *view, uint64_t mono_ns);

@@ -224,6 +224,13 @@ static void take_sweep(struct listeners *listeners, const struct observation *se
 	listeners->sweep_begin_ns = 0;
 }
 
+static void take_netns(struct listeners *listeners, const struct observation *seen)
+{
+	for (size_t i = listeners->count; seen->netns->phase == NETNS_END && i-- > 0;)
+		if (listeners->all[i].key.netns == seen->key.netns)
+			forget(listeners, listeners->all[i].cookie);
+}
+
 static bool find_at(const struct listeners *listeners, const struct conn_key *key,
 		    struct listener_owner *ret)
 {
@@ -297,6 +304,9 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 	case REC_SWEEP:
 		take_sweep(listeners, observation);
 		return;
+	case REC_NETNS:
+		take_netns(listeners, observation);
+		return;
 	case REC_SOCKET:
 	case REC_LOOK:
 		snapshot = &observation->socket->snapshot;
@@ -319,6 +329,15 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 size_t listeners_count(const struct listeners *listeners)
 {
 	return listeners->count;
+}
+
+size_t listeners_count_in(const struct listeners *listeners, uint32_t netns)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < listeners->count; i++)
+		count += listeners->all[i].key.netns == netns;
+	return count;
 }
 
 void listeners_each_key(const struct listeners *listeners,

@@ -49,6 +49,7 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 
 /* Listening sockets now: what `ss -tln` counts. */
 size_t listeners_count(const struct listeners *listeners);
+size_t listeners_count_in(const struct listeners *listeners, uint32_t netns);
 
 /*
  * The listening socket behind the local end of a connection: at its very address, else at the

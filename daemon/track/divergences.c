@@ -88,7 +88,7 @@ static void emit(struct tracker *tracker, struct conn *conn, struct track_event 
 	tracker_tell_divergence(tracker, conn, event);
 	if (!tracker->ops.event)
 		return;
-	conn_report(conn, &report);
+	tracker_report(tracker, conn, &report);
 	event->connection = &report;
 	tracker->ops.event(tracker->ops.context, event);
 }

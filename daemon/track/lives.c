@@ -19,13 +19,24 @@ static bool is_counted(enum fsm_state state)
 	return state != FSM_CLOSED && state != FSM_LISTEN;
 }
 
-static void move_gauge(struct tracker *tracker, enum connection_view view, enum fsm_state from,
-		       enum fsm_state to)
+static void move_gauge(struct tracker *tracker, const struct conn *conn, enum connection_view view,
+		       enum fsm_state from, enum fsm_state to)
 {
-	if (is_counted(from))
+	struct tracked_space *space;
+
+	if (from == to)
+		return;
+	space = tracker_space(tracker, conn->key.netns);
+	if (is_counted(from)) {
 		tracker->stats.connections[view][from]--;
-	if (is_counted(to))
+		if (space)
+			space->connections[view][from]--;
+	}
+	if (is_counted(to)) {
 		tracker->stats.connections[view][to]++;
+		if (space)
+			space->connections[view][to]++;
+	}
 }
 
 static enum fsm_state kernel_as_fsm(const struct conn *conn)
@@ -103,8 +114,8 @@ static void settle_accounts(struct tracker *tracker, struct conn *conn)
 {
 	struct tracker_stats *stats = &tracker->stats;
 
-	move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
-	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+	move_gauge(tracker, conn, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
+	move_gauge(tracker, conn, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
 	/* A SYN that never left is a divergence and no riddle. */
 	if (!(conn->flags & CONN_WIRE_SEEN) && !conn->divergences)
 		conn_set_unobservable(conn, UNOBSERVABLE_UNTAPPED);
@@ -122,7 +133,7 @@ void tracker_report_end(struct tracker *tracker, struct conn *conn, uint64_t now
 	tracker_end_conditions(tracker, conn);
 	settle_accounts(tracker, conn);
 	tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
-	conn_report(conn, &report);
+	tracker_report(tracker, conn, &report);
 	report.closed_ns = now_ns;
 	tracker->stats.closed[report.role][report.end]++;
 	if (tracker->ops.event) {
@@ -155,8 +166,8 @@ void tracker_forget(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 
 	conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
 	if (!conn->divergences) {
-		move_gauge(tracker, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
-		move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+		move_gauge(tracker, conn, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
+		move_gauge(tracker, conn, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
 		tracker_tell(tracker, conn, ENTRY_ENDED, now_ns);
 		conn->flags |= CONN_REPORTED;
 	}
@@ -180,7 +191,7 @@ static void take_local_step(struct tracker *tracker, struct conn *conn, const st
 	if (step->event == EV_SEND_RST)
 		conn->flags |= CONN_RESET_SENT;
 	stats->transitions[VIEW_WIRE][step->from][step->to]++;
-	move_gauge(tracker, VIEW_WIRE, step->from, step->to);
+	move_gauge(tracker, conn, VIEW_WIRE, step->from, step->to);
 	state_path_push(&conn->local_path, step->to);
 	if (step->to == FSM_ESTABLISHED && conn->flags & CONN_HANDSHAKE_SEEN)
 		duration_observe(&stats->handshakes[conn->role], now_ns - conn->opened_ns);
@@ -206,7 +217,7 @@ void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_sta
 	enum fsm_state from = conn_local_state(conn), far = conn->talk.remote.state;
 	bool capture = tracker->settings.wire_only;
 
-	move_gauge(tracker, VIEW_WIRE, from, state);
+	move_gauge(tracker, conn, VIEW_WIRE, from, state);
 	dialogue_adopt(&conn->talk, state, facts, !capture);
 	conn->flags |= CONN_WIRE_SEEN;
 	if (from != state)
@@ -219,7 +230,7 @@ void tracker_adopt_wire(struct tracker *tracker, struct conn *conn, enum fsm_sta
 void tracker_assume_kernel(struct tracker *tracker, struct conn *conn, uint8_t state,
 			   uint8_t substate)
 {
-	move_gauge(tracker, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
+	move_gauge(tracker, conn, VIEW_KERNEL, kernel_as_fsm(conn), kview_as_fsm(state, substate));
 	if (conn->conditions && conn->kernel.state != state)
 		tracker_end_conditions(tracker, conn);
 	if (conn->kernel.state != state && state != KS_LISTEN && state != KS_NONE)

@@ -42,6 +42,7 @@ void tracker_free(struct tracker *tracker)
 		return;
 	flowtable_free(tracker->table);
 	findings_free(tracker->findings);
+	free(tracker->spaces);
 	free(tracker);
 }
 
@@ -70,6 +71,9 @@ void tracker_observe(struct tracker *tracker, const struct observation *observat
 		break;
 	case REC_SWEEP:
 		tracker_on_sweep(tracker, observation);
+		break;
+	case REC_NETNS:
+		tracker_on_netns(tracker, observation);
 		break;
 	case REC_LOSS:
 		tracker->epoch++;
@@ -103,7 +107,7 @@ bool tracker_find(const struct tracker *tracker, const struct conn_key *key,
 
 	if (handle == FLOW_NONE)
 		return false;
-	conn_report(flowtable_at(tracker->table, handle), ret);
+	tracker_report(tracker, flowtable_at(tracker->table, handle), ret);
 	*ret_life = flowtable_at(tracker->table, handle)->life;
 	return true;
 }
@@ -121,7 +125,7 @@ size_t tracker_list(const struct tracker *tracker, size_t *cursor, size_t max,
 
 		if (!conn->in_use)
 			continue;
-		conn_report(conn, &report);
+		tracker_report(tracker, conn, &report);
 		each(context, &report);
 		visited++;
 	}

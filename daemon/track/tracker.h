@@ -79,6 +79,7 @@ struct tracker_stats {
 /* A finished connection, or an open one in a listing. Strings are static or point into itself. */
 struct connection_report {
 	struct conn_key key;
+	char netns_name[NETNS_NAME_BYTES]; /* "": not known */
 	enum connection_role role;
 	enum connection_end end;	   /* END_UNKNOWN while it lives */
 	uint64_t opened_ns, closed_ns;	   /* CLOCK_MONOTONIC; closed 0 while it lives */
@@ -144,6 +145,13 @@ struct tracker_settings {
 	bool wire_only;
 };
 
+/* A network namespace: what it is called, and its share of tracker_stats' connections. */
+struct tracked_space {
+	uint32_t netns;
+	char name[NETNS_NAME_BYTES]; /* "": nobody said */
+	uint64_t connections[VIEW_NR][FSM_NR_STATES];
+};
+
 struct tracker;
 
 /* NULL and errno on failure. *ops is copied. */
@@ -163,6 +171,9 @@ void tracker_finish_all(struct tracker *tracker, uint64_t now_ns);
 uint64_t tracker_next_deadline(const struct tracker *tracker);
 
 const struct tracker_stats *tracker_stats(const struct tracker *tracker);
+
+/* The namespaces heard of, in no order; valid until the next observation. */
+const struct tracked_space *tracker_spaces(const struct tracker *tracker, size_t *ret_count);
 
 /* The live connection of that key, if there is one. `life` is that of its entries. */
 bool tracker_find(const struct tracker *tracker, const struct conn_key *key,

@@ -56,9 +56,11 @@ struct tracker {
 	struct flowtable *table;
 	struct deadlines wheel;
 	struct sweeping sweep;
-	uint32_t evict_hand;  /* where the search for a victim goes on */
-	uint32_t lives;	      /* connections begun */
-	uint64_t divergences; /* opened: the newest one's id */
+	struct tracked_space *spaces;
+	size_t nr_spaces, last_space; /* last_space: most probably the next one asked for */
+	uint32_t evict_hand;	      /* where the search for a victim goes on */
+	uint32_t lives;		      /* connections begun */
+	uint64_t divergences;	      /* opened: the newest one's id */
 	struct noted_steps noted;
 	struct findings *findings;
 	struct allowance moments[DIVERGENCE_NR], probes;
@@ -88,6 +90,15 @@ static inline bool segment_is_ahead(const struct rec_segment *rec)
 }
 
 /* From here on each part may call those above it, and none below. */
+
+/* --- spaces.c: network namespaces --- */
+
+/* NULL: no memory for another one. */
+struct tracked_space *tracker_space(struct tracker *tracker, uint32_t netns);
+
+/* As conn_report, and what its namespace is called. */
+void tracker_report(const struct tracker *tracker, const struct conn *conn,
+		    struct connection_report *ret);
 
 /* --- tell.c: the story, for ops.told; each does nothing without it --- */
 
@@ -264,6 +275,7 @@ void tracker_on_segment(struct tracker *tracker, const struct observation *obser
 void tracker_on_drop(struct tracker *tracker, const struct observation *observation);
 void tracker_on_state(struct tracker *tracker, const struct observation *observation);
 void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
+void tracker_on_netns(struct tracker *tracker, const struct observation *observation);
 void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
 /* Goes on with what follows from the last sweep, a slice at a time. */
 void tracker_walk(struct tracker *tracker, uint64_t now_ns);

@@ -45,6 +45,7 @@ enum divergence_severity {
 	X(EVICTED, "evicted", "the flow table was full")                                           \
 	X(NOT_LOCAL, "not_local", "no socket of this host (NAT, forwarded, other netns)")          \
 	X(REPAIR, "repair", "TCP_REPAIR moved the socket without packets")                         \
+	X(NETNS_GONE, "netns_gone", "its network namespace ended before it did")                   \
 	X(UNEXPLAINED, "unexplained", "the views differ and no rule names the cause")
 
 enum unobservable_reason {

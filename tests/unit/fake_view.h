@@ -92,6 +92,7 @@ static inline void fake_snapshot(struct export_view *view)
 	capture->costs[0] = (struct program_cost){ "witness_xdp", 1234567890, 42, 7 };
 
 	view->tracker.connections[VIEW_WIRE][FSM_ESTABLISHED] = 12;
+	view->connections[0][VIEW_WIRE][FSM_ESTABLISHED] = 12;
 	view->tracker.transitions[VIEW_WIRE][FSM_LISTEN][FSM_SYN_RECEIVED] = 13;
 	view->tracker.transitions[VIEW_KERNEL][FSM_LAST_ACK][FSM_LISTEN] = 1;
 	view->tracker.handshakes[ROLE_CLIENT].buckets[0] = 2;

@@ -24,7 +24,7 @@ static const struct sample samples[] = {
 	{ REC_SEGMENT, 104, 128 }, { REC_DROP, 56, 80 },  { REC_RETRANSMIT, 40, 64 },
 	{ REC_RESET, 48, 72 },	   { REC_STATE, 64, 88 }, { REC_LISTEN, 72, 96 },
 	{ REC_SOCKET, 88, 88 },	   { REC_LOOK, 88, 88 },  { REC_TICK, 16, 16 },
-	{ REC_LOSS, 32, 32 },	   { REC_SWEEP, 24, 24 },
+	{ REC_LOSS, 32, 32 },	   { REC_SWEEP, 24, 24 }, { REC_NETNS, 88, 88 },
 };
 
 /* A legal record of the type in `bytes`; returns its size. */
@@ -51,6 +51,9 @@ static size_t record_make(const struct sample *sample, bool v6, void *bytes)
 		break;
 	case REC_SWEEP:
 		((struct rec_sweep *)bytes)->phase = SWEEP_BEGIN;
+		break;
+	case REC_NETNS:
+		((struct rec_netns *)bytes)->phase = NETNS_BEGIN;
 		break;
 	default:
 		break;
@@ -139,6 +142,8 @@ static void test_values(void **state)
 		{ REC_LOSS, offsetof(struct rec_loss, ring), RING_NR },
 		{ REC_SWEEP, offsetof(struct rec_sweep, phase), 0 },
 		{ REC_SWEEP, offsetof(struct rec_sweep, phase), 3 },
+		{ REC_NETNS, offsetof(struct rec_netns, phase), 0 },
+		{ REC_NETNS, offsetof(struct rec_netns, phase), 3 },
 	};
 
 	(void)state;

@@ -43,7 +43,7 @@ static void test_gzip(void **state)
 	assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
 	inflateEnd(&stream);
 	assert_non_null(strstr(unpacked, "tcpwitness_connections{state=\"ESTABLISHED\","
-					 "view=\"wire\"} 12\n"));
+					 "view=\"wire\",netns=\"host\"} 12\n"));
 	free(unpacked);
 	free(plain.data);
 	free(packed.data);

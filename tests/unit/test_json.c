@@ -120,6 +120,7 @@ static void test_listeners(void **state)
 	assert_text(&out,
 		    "{\"schema\":1,\"time\":\"2026-01-01T00:00:00.123456789Z\",\"total\":5,"
 		    "\"listeners\":[{\"listener\":\"10.0.0.1:80\",\"netns\":4026531840,"
+		    "\"netns_name\":\"host\","
 		    "\"sockets\":1,\"syn_queue_length\":0,\"accept_queue_length\":3,"
 		    "\"accept_queue_limit\":128,\"syns\":100,\"drops\":{\"accept_queue_full\":7,"
 		    "\"final_ack_accept_queue_full\":8,\"syn_queue_full\":9},"
@@ -139,8 +140,9 @@ static void test_status(void **state)
 		"\"wire\":{\"LISTEN\":0,\"SYN_SENT\":0,\"SYN_RECEIVED\":0,\"ESTABLISHED\":12,",
 		"\"syn_dropped\":{\"class\":\"problem\",\"total\":9,\"open\":1}",
 		"\"divergences_open\":{\"critical\":1,\"warning\":0,\"info\":0}",
+		"\"namespaces\":[{\"netns\":4026531840,\"name\":\"host\"}]",
 		"\"segment\":{\"attempted\":10,\"decoded\":7,\"rejected\":1,\"lost\":2,",
-		"{\"interface\":\"eth\\\"0\\\\\",\"hook\":\"ingress\",\"mode\":\"xdp_native\"}",
+		"{\"interface\":\"eth\\\"0\\\\\",\"hook\":\"ingress\",\"mode\":\"xdp_native\",\"netns\":4026531840}",
 		"{\"program\":\"witness_state\",\"interface\":null,\"attached\":true}",
 		"\"flow_table\":{\"entries\":0,\"limit\":1000000,\"evictions\":0}",
 	};

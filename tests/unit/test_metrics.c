@@ -20,6 +20,8 @@ static struct export_view *new_view(bool filled)
 	assert_non_null(view);
 	if (filled)
 		fake_snapshot(view);
+	else
+		fake_interfaces(&view->capture);
 	fake_complete(view);
 	return view;
 }
@@ -136,9 +138,11 @@ static void test_every_series_from_the_start(void **state)
 		assert_line(&out, "tcpwitness_sent_segments_total{kind=\"%s\"} 0", kinds[i]);
 	}
 	for (int s = FSM_CLOSED + 1; s < FSM_NR_STATES; s++) {
-		assert_line(&out, "tcpwitness_connections{state=\"%s\",view=\"wire\"} 0",
+		assert_line(&out,
+			    "tcpwitness_connections{state=\"%s\",view=\"wire\",netns=\"host\"} 0",
 			    fsm_state_name(s));
-		assert_line(&out, "tcpwitness_connections{state=\"%s\",view=\"kernel\"} 0",
+		assert_line(&out,
+			    "tcpwitness_connections{state=\"%s\",view=\"kernel\",netns=\"host\"} 0",
 			    fsm_state_name(s));
 	}
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -151,7 +155,7 @@ static void test_every_series_from_the_start(void **state)
 static void test_values(void **state)
 {
 	static const char *const lines[] = {
-		"connections{state=\"ESTABLISHED\",view=\"wire\"} 12",
+		"connections{state=\"ESTABLISHED\",view=\"wire\",netns=\"host\"} 12",
 		"transitions_total{view=\"wire\",from=\"LISTEN\",to=\"SYN_RECEIVED\"} 13",
 		/* not legal, but it happened */
 		"transitions_total{view=\"kernel\",from=\"LAST_ACK\",to=\"LISTEN\"} 1",
@@ -171,10 +175,10 @@ static void test_values(void **state)
 		/* reason 200 has no name, the last slot holds those beyond the core range */
 		"dropped_segments_total{reason=\"other\"} 5",
 		"listeners 5",
-		"listener_syns_total{listener=\"10.0.0.1:80\",netns=\"4026531840\"} 100",
-		"listener_syns_total{listener=\"10.0.0.2:80\",netns=\"4026531840\"} 101",
+		"listener_syns_total{listener=\"10.0.0.1:80\",netns=\"host\"} 100",
+		"listener_syns_total{listener=\"10.0.0.2:80\",netns=\"host\"} 101",
 		"listener_syns_total{listener=\"other\",netns=\"\"} 1000",
-		"listener_drops_total{listener=\"10.0.0.1:80\",netns=\"4026531840\","
+		"listener_drops_total{listener=\"10.0.0.1:80\",netns=\"host\","
 		"reason=\"final_ack_accept_queue_full\"} 8",
 		"records_attempted_total{ring=\"segment\"} 10",
 		"records_rejected_total{ring=\"segment\",reason=\"length\"} 1",
@@ -183,9 +187,9 @@ static void test_values(void **state)
 		"records_lost_total{ring=\"segment\",cpu=\"3\"} 2",
 		"ring_lag_seconds{ring=\"kernel\"} 0.0015",
 		"last_record_timestamp_seconds 1767225599.123456789",
-		"interface_info{interface=\"eth\\\"0\\\\\",hook=\"ingress\",mode=\"xdp_native\"} 1",
-		"interface_info{interface=\"bad\xEF\xBF\xBD\",hook=\"egress\",mode=\"tcx\"} 1",
-		"program_attached{program=\"witness_state\",interface=\"\"} 1",
+		"interface_info{interface=\"eth\\\"0\\\\\",hook=\"ingress\",mode=\"xdp_native\",netns=\"host\"} 1",
+		"interface_info{interface=\"bad\xEF\xBF\xBD\",hook=\"egress\",mode=\"tcx\",netns=\"host\"} 1",
+		"program_attached{program=\"witness_state\",interface=\"\",netns=\"\"} 1",
 		"program_run_seconds_total{program=\"witness_xdp\"} 1.23456789",
 		"program_runs_total{program=\"witness_xdp\"} 42",
 		"build_info{version=\"1.0\\\"beta\\\"\",revision=\"abc\",cc=\"gcc\","
