@@ -161,7 +161,8 @@ void divergence_list_render(const struct divergence_question *question,
 		render_json(list, first, out);
 		break;
 	case DIVERGENCES_LINES:
-		render_lines(list, first, question->query.since, out);
+		render_lines(list, first,
+			     ledger_since(question->query.since, list->counts.last_change), out);
 		break;
 	case DIVERGENCES_TABLE:
 	case DIVERGENCES_COLOUR:

@@ -200,7 +200,10 @@ const char *evidence_change_text(const struct divergence_evidence *evidence,
 const char *evidence_look_text(const struct rec_snapshot *look, char buffer[EVIDENCE_TEXT_MAX])
 {
 	buffer[0] = '\0';
-	add(buffer, "%s", look->state ? kernel_state_name(look->state) : "no socket");
+	add(buffer, "%s",
+	    look->state == KS_LISTEN ? "none but the listener" :
+	    look->state		     ? kernel_state_name(look->state) :
+				       "none");
 	if (look->state == KS_TIME_WAIT && look->substate)
 		add(buffer, "standing for %s", kernel_state_name(look->substate));
 	if (look->bits & SNAP_QUEUES) {

@@ -105,14 +105,15 @@ static size_t kept_closed(const struct shelf *shelf)
 	return shelf->nr_closed < LEDGER_CLOSED_MAX ? shelf->nr_closed : LEDGER_CLOSED_MAX;
 }
 
-static size_t copy_matching(const struct ledger_query *query, const struct divergence_row *from,
-			    size_t count, struct divergence_row *rows, size_t max)
+static size_t copy_matching(const struct ledger_query *query, uint64_t since,
+			    const struct divergence_row *from, size_t count,
+			    struct divergence_row *rows, size_t max)
 {
 	size_t filled = 0;
 
 	for (size_t i = 0; i < count && filled < max; i++)
 		if (query->kinds & (1u << from[i].kind) &&
-		    (from[i].opened.change > query->since || from[i].closed.change > query->since))
+		    (from[i].opened.change > since || from[i].closed.change > since))
 			rows[filled++] = from[i];
 	return filled;
 }
@@ -120,16 +121,17 @@ static size_t copy_matching(const struct ledger_query *query, const struct diver
 size_t ledger_list(const struct ledger *ledger, const struct ledger_query *query,
 		   struct divergence_row *rows, size_t max)
 {
+	uint64_t since = ledger_since(query->since, ledger->changes);
 	size_t filled = 0;
 
 	for (int i = 0; i < CLASS_NR; i++) {
 		const struct shelf *shelf = &ledger->shelves[i];
 
 		if (query->open)
-			filled += copy_matching(query, shelf->open, shelf->nr_open, rows + filled,
-						max - filled);
+			filled += copy_matching(query, since, shelf->open, shelf->nr_open,
+						rows + filled, max - filled);
 		if (query->closed)
-			filled += copy_matching(query, shelf->closed, kept_closed(shelf),
+			filled += copy_matching(query, since, shelf->closed, kept_closed(shelf),
 						rows + filled, max - filled);
 	}
 	return filled;

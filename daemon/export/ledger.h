@@ -41,7 +41,7 @@ struct divergence_row {
 struct ledger_query {
 	bool open, closed;
 	uint32_t kinds; /* bit per enum divergence_kind */
-	uint64_t since; /* only what has changed since this change */
+	uint64_t since; /* only what has changed since this change; see ledger_since() */
 };
 
 struct ledger_counts {
@@ -62,6 +62,12 @@ void ledger_free(struct ledger *ledger);
  * of it. */
 void ledger_take(struct ledger *ledger, const struct track_event *event,
 		 const struct listener_owner *listener);
+
+/* A number that was not given yet is of an earlier run: then everything is new. */
+static inline uint64_t ledger_since(uint64_t since, uint64_t last_change)
+{
+	return since > last_change ? 0 : since;
+}
 
 /* Fills up to `max` rows, in no order (LEDGER_ROWS_MAX is always enough); returns how many. */
 size_t ledger_list(const struct ledger *ledger, const struct ledger_query *query,

@@ -98,6 +98,9 @@ static void test_lines(void **state)
 		"[(l[\"event\"], l.get(\"id\")) for l in a] == "
 		"[(\"divergence_close\", 8), (\"divergence_open\", 9), "
 		"(\"divergence_close\", 9), (\"last\", None)]");
+	assert_json(
+		(struct divergence_arguments){ .state = "all", .format = "lines", .since = "99" },
+		"len(a) == 6");
 	assert_answer((struct divergence_arguments){ .format = "lines", .since = "5" },
 		      "{\"event\":\"last\",\"schema\":1,\"last\":5}\n");
 }

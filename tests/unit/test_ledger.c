@@ -79,6 +79,8 @@ static void test_life(void **state)
 	assert_int_equal(list(ledger, true, true, EVERY_KIND, 3), 1);
 	assert_int_equal(list(ledger, true, true, EVERY_KIND, 4), 1);
 	assert_int_equal(list(ledger, true, true, EVERY_KIND, 5), 0);
+	/* a number of an earlier run of the daemon */
+	assert_int_equal(list(ledger, true, true, EVERY_KIND, 6), 3);
 
 	counts = ledger_counts(ledger);
 	assert_int_equal(counts.open[SEVERITY_CRITICAL], 1);
