@@ -26,8 +26,7 @@ static bool look(struct tracker *tracker, const struct conn_key *key, uint32_t i
 	struct rec_socket answer;
 
 	tracker->stats.looks++;
-	if (!tracker->ops.look ||
-	    tracker->ops.look(tracker->ops.context, key, ifindex, &answer))
+	if (!tracker->ops.look || tracker->ops.look(tracker->ops.context, key, ifindex, &answer))
 		return false;
 	*ret_snapshot = answer.snapshot;
 	return true;
@@ -170,7 +169,8 @@ static void end_unconfirmed(struct tracker *tracker, uint32_t handle, struct con
 	if (conn->last_ns >= tracker->sweep.walk_begin_ns) {
 		/* It moved while the sweep ran: its own records carry it on. */
 		conn->epoch = tracker->epoch;
-	} else if (look(tracker, &conn->key, conn->last_ifindex, &now) && !kview_is_gone(now.state)) {
+	} else if (look(tracker, &conn->key, conn->last_ifindex, &now) &&
+		   !kview_is_gone(now.state)) {
 		resync(tracker, conn, &now, now_ns);
 	} else {
 		tracker_finish(tracker, handle, now_ns);

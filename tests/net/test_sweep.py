@@ -313,14 +313,16 @@ def bucket_overflow(lab):
 @case("a table of 20,000 sockets")
 def big_table(lab):
     with Daemon(lab.a, "--flows.max=262144", device="v0", connections=False) as daemon:
-        report = connload(lab.b, lab.a, lab.ip(lab.a, IPV4), "server", 20_200)
-        check_equal("finished", report["finished"], 20_200)
-        now = swept_again(daemon)
+        report = connload(lab.b, lab.a, lab.ip(lab.a, IPV4), "server", 20_000)
+        check_equal("finished", report["finished"], 20_000)
+        now = wait_until(lambda: (lambda now: now(
+            "sweep_sockets") == len(lab.a.sockets()) and now)(swept_again(daemon, 1)),
+            lambda: f"sweeps do not find the {len(lab.a.sockets())} sockets that ss does", 60)
         sockets, cost, interval = (now(f"sweep_{name}") for name in (
             "sockets", "cost_seconds", "interval_seconds"))
         print(f"# {sockets:.0f} sockets: {cost * 1e3:.2f} ms, {cost / sockets * 1e6:.2f} us each, "
               f"again after {interval:.2f} s")
-        check(sockets >= 20_000, f"a sweep found {sockets:.0f} sockets")
+        check(sockets >= 15_000, f"only {sockets:.0f} sockets stayed")
         check(cost > 0, "a sweep that cost nothing")
         check(abs(interval - min(max(1, SHARE * cost), LONGEST_SECONDS)) < 1e-6,
               f"cost {cost}, interval {interval}")

@@ -32,8 +32,7 @@ struct run {
 	unsigned int looks;
 };
 
-static int look(void *context, const struct conn_key *key, uint32_t ifindex,
-		struct rec_socket *ret)
+static int look(void *context, const struct conn_key *key, uint32_t ifindex, struct rec_socket *ret)
 {
 	struct run *run = context;
 
