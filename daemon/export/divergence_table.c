@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "capture/namespaces.h"
 #include "export/evidence.h"
 #include "export/names.h"
 #include "track/kview.h"
@@ -72,6 +73,28 @@ static void since_cell(const struct divergence_row *row, uint64_t wall_offset_ns
 	text_free(&time);
 }
 
+/* What could steer a terminal does not pass: processes and namespaces are named by anybody. */
+static void disarm(char cell[CELL_MAX])
+{
+	for (char *c = cell; *c; c++)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+			*c = '?';
+}
+
+/* "10.0.0.1:80"; "blue/10.0.0.1:80" in another namespace than the daemon's. */
+static void local_cell(const struct connection_report *report, char cell[CELL_MAX])
+{
+	const char *space = report->netns_name;
+	char endpoint[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(report->key.local_address, report->key.local_port, endpoint);
+	if (*space && strcmp(space, SPACE_HOST))
+		snprintf(cell, CELL_MAX, "%.*s/%s", NETNS_NAME_BYTES, space, endpoint);
+	else
+		strcpy(cell, endpoint);
+	disarm(cell);
+}
+
 static void listener_cell(const struct divergence_row *row, char cell[CELL_MAX])
 {
 	char endpoint[ENDPOINT_TEXT_MAX];
@@ -84,10 +107,7 @@ static void listener_cell(const struct divergence_row *row, char cell[CELL_MAX])
 			 row->listener.pid);
 	else
 		snprintf(cell, CELL_MAX, "%s", endpoint);
-	/* A process names itself: what could steer a terminal does not pass. */
-	for (char *c = cell; *c; c++)
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
-			*c = '?';
+	disarm(cell);
 }
 
 static void write_cell(const struct table *table, const struct divergence_row *row,
@@ -120,7 +140,7 @@ static void write_cell(const struct table *table, const struct divergence_row *r
 			 divergence_severity_label(divergence_severity(row->kind)));
 		break;
 	case COLUMN_LOCAL:
-		endpoint_format(key->local_address, key->local_port, cell);
+		local_cell(report, cell);
 		break;
 	case COLUMN_REMOTE:
 		endpoint_format(key->remote_address, key->remote_port, cell);

@@ -11,6 +11,7 @@
  *	mono_ns		CLOCK_MONOTONIC of the cause
  *	local, remote	"10.0.0.1:443", "[fd00::1]:443"
  *	netns		inode number of the network namespace
+ *	netns_name	what it is called ("host": the daemon's own), where that is known
  *	role		"client" | "server" | "unknown"
  *
  * divergence_open and divergence_close:

@@ -170,6 +170,31 @@ static void test_details_of_an_explanation(void **state)
 	free(got);
 }
 
+/* Another namespace is named; its own name, and a process's, cannot steer a terminal. */
+static void test_another_namespace(void **state)
+{
+	struct connection_report report = fake_report();
+	struct track_event event = fake_event(TRACK_DIVERGENCE_OPEN, &report);
+	struct listener_owner owner = fake_owner();
+	struct divergence_row row = { .id = 1, .has_listener = true };
+	struct divergence_list list = { .rows = &row, .count = 1 };
+	const struct divergence_question question = { .format = DIVERGENCES_TABLE,
+						      .limit = 1,
+						      .no_details = true };
+	struct text out = { 0 };
+
+	(void)state;
+	strcpy(report.netns_name, "blu\033e");
+	strcpy(owner.comm, "a\r\xff");
+	row.listener = owner;
+	row.opened = (struct divergence_moment){ 1, event.ts_ns, report, fake_evidence };
+	divergence_list_render(&question, &list, &out);
+	text_char(&out, '\0');
+	assert_non_null(strstr(out.data, "  blu?e/10.0.0.1:80   [fd00::9]:4711 "));
+	assert_non_null(strstr(out.data, "  0.0.0.0:80 a??[17]\n"));
+	text_free(&out);
+}
+
 static void test_names(void **state)
 {
 	static const struct {
@@ -202,8 +227,11 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json),  cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_table), cmocka_unit_test(test_details_of_an_explanation),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_details_of_an_explanation),
+		cmocka_unit_test(test_another_namespace),
 		cmocka_unit_test(test_names),
 	};
 
