@@ -5,8 +5,8 @@
  * Two ways in which the daemon asks what the kernel believes, when no segment does the asking.
  *
  * iter_sockets walks all TCP sockets of the namespace it is opened in, LISTEN, request and
- * TIME_WAIT socks too, and writes one struct rec_socket each: seeds at the start, sweeps after a
- * loss. It also gives every socket it meets a cookie, so that later records can be joined.
+ * TIME_WAIT socks too, and writes one struct rec_socket each: seeds at the start, sweeps
+ * from then on. It also gives every socket it meets a cookie, so that later records can be joined.
  *
  * look answers for one tuple. The daemon runs it with BPF_PROG_TEST_RUN on a made-up packet that
  * holds a struct rec_socket with tuple and namespace filled in (v4 addresses v4-mapped; a remote of

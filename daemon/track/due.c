@@ -17,7 +17,8 @@
  * after twice the gap before: who is silent for longer has given up. */
 #define FIRST_SYN_GAP_NS (4 * NS_PER_SEC)
 
-/* Minisockets vanish silently: how often one that ought to be gone is asked for. */
+/* Minisockets vanish silently: how often one that ought to be gone is asked for. Sweeps find out as
+ * well; but one socket whose lock is held keeps them waiting (sweep_reader.h). */
 #define MINISOCKET_POLL_NS (1 * NS_PER_SEC)
 #define ORPHAN_POLL_NS (2 * NS_PER_SEC)
 
@@ -43,7 +44,7 @@ static uint64_t poll_interval(const struct tracker *tracker, const struct conn *
 	if (kernel->state != KS_TIME_WAIT)
 		return 0;
 	if (kernel->substate == KS_FIN_WAIT2)
-		return ORPHAN_POLL_NS;
+		return ORPHAN_POLL_NS << MIN(conn->tries, BACKOFF_SHIFT_MAX);
 	if (!(conn->flags & CONN_WIRE_SEEN) || wire_over(conn))
 		return MINISOCKET_POLL_NS;
 	return 0;

@@ -10,6 +10,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 
 from witness import (
     BINARY, IPV4, IPV6, Daemon, Lab, Pair, RawPeer, accept, case, check, check_equal, client_of,
@@ -339,7 +340,8 @@ def replayed(lab):
     kill_all(lab)
     sockets = Sockets(lab, IPV4)
     try:
-        with Daemon(lab.a, f"--record={lab.label}.log", device="v0") as daemon:
+        with tempfile.TemporaryDirectory() as folder, \
+                Daemon(lab.a, f"--record={folder}/records", device="v0") as daemon:
             sockets.one_of_each()
             sockets.time_wait()
             same_as_ss(lab, daemon)
@@ -349,7 +351,8 @@ def replayed(lab):
             check_equal("missing", corrections(daemon.metrics())["missing"], 3)
             daemon.stop()
             live = daemon.read_events()
-            done = subprocess.run([BINARY, "replay", "--events.connections", f"{lab.label}.log"],
+            done = subprocess.run([BINARY, "replay", "--events.connections",
+                                   f"{folder}/records"],
                                   stdout=subprocess.PIPE, text=True, check=True)
         check_equal("events of the replay", [json.loads(row) for row in done.stdout.splitlines()],
                     live)
