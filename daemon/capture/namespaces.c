@@ -184,14 +184,14 @@ static int space_new(struct namespaces *namespaces, const struct entrance *entra
 	return 0;
 }
 
-/* The thread is inside. Devices named by --device need to be in our own namespace only. */
+/* The thread is inside. A device named by --device has to be there if there is only one place. */
 static int space_begin(struct namespaces *namespaces, struct space *space)
 {
 	int err = namespaces->ops.appeared(namespaces->ops.context, space);
 
 	if (!err)
-		err = space->nsid == NSID_OWN ? interfaces_start(space->interfaces) :
-						interfaces_refresh(space->interfaces);
+		err = !namespaces->entrances ? interfaces_start(space->interfaces) :
+					       interfaces_refresh(space->interfaces);
 	if (!err)
 		namespaces->ops.refreshed(namespaces->ops.context, space);
 	return err;
