@@ -95,19 +95,30 @@ static bool deferred(const struct circumstances *at, const char **ret_reason)
 	return at->look->bits & SNAP_ACKED && at->look->bits & SNAP_DEFER;
 }
 
+/* The number of a FIN that arrived, and whether there is one that counts. */
+static bool fin_that_came(const struct circumstances *at, seq_t *ret_fin)
+{
+	const struct tcp_endpoint *local = &at->conn->talk.local;
+
+	if (local->flags & (EP_FIN_PENDING | EP_FIN_RECEIVED)) {
+		*ret_fin = local->rcv_fin;
+		return at->finding->fins >= UNPROCESSED_FINS;
+	}
+	*ret_fin = at->finding->refused_fin;
+	return at->conn->evidence & EVIDENCE_FIN_REFUSED;
+}
+
 /* The look is at a full socket that has not come as far as the FIN that arrived. */
 static bool fin_is_not_taken(const struct circumstances *at, const char **ret_reason)
 {
 	const struct endpoint_facts facts = conn_facts(at->look);
-	const struct tcp_endpoint *local = &at->conn->talk.local;
+	seq_t fin;
 
-	if (!(local->flags & (EP_FIN_PENDING | EP_FIN_RECEIVED)) ||
-	    !(facts.known & KNOWN_RCV_NXT) || seq_gt(facts.rcv_nxt, local->rcv_fin))
-		return false;
-	if (at->finding->fins < UNPROCESSED_FINS || at->now_ns - at->parted_ns < UNPROCESSED_NS)
+	if (!fin_that_came(at, &fin) || !(facts.known & KNOWN_RCV_NXT) ||
+	    seq_gt(facts.rcv_nxt, fin) || at->now_ns - at->parted_ns < UNPROCESSED_NS)
 		return false;
 	*ret_reason = at->drop_reason;
-	if (!at->drop_reason && facts.rcv_nxt != local->rcv_fin)
+	if (!at->drop_reason && facts.rcv_nxt != fin)
 		*ret_reason = "data_missing";
 	return true;
 }
@@ -252,7 +263,8 @@ bool compare_agree(const struct conn *conn)
 		/* The tap need not see everything; but a SYN that the kernel dropped is none. */
 		return conn->kernel.state != KS_SYN_SENT ||
 		       !(conn->evidence & EVIDENCE_SENT_DROPPED);
-	if (dialogue_syn_unanswered(&conn->talk) || conn->held_flags)
+	if (dialogue_syn_unanswered(&conn->talk) || conn->held_flags ||
+	    conn->evidence & EVIDENCE_FIN_REFUSED)
 		return false;
 	if (fsm_is_synchronized(wire) && dialogue_fin_pending(&conn->talk))
 		return false;

@@ -39,6 +39,7 @@ enum conn_evidence {
 	EVIDENCE_FAST_OPEN = 0x80,     /* a SYN-ACK left with a child behind it */
 	EVIDENCE_LAST_QUARTER = 0x100, /* the SYN queue had room only for proven peers */
 	EVIDENCE_DROPPED = 0x200,      /* drop_reason: a segment that arrived died in TCP */
+	EVIDENCE_FIN_REFUSED = 0x800,  /* the reference refused a FIN, and then again */
 	/* NAT: what left had another tuple; what arrives is seen under that one, if at all */
 	EVIDENCE_TRANSLATED = 0x400,
 };

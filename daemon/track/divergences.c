@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Divergences as they open, are explained anew, and close; with what they rest on. */
+#include <sys/param.h>
+
 #include "track/tracker_parts.h"
 
 /* Of a kind that is expected and over at once, so many are told in a burst and a second each; all
@@ -40,7 +42,7 @@ static uint32_t repeats_of(enum divergence_kind kind, const struct finding *find
 		count = finding->syns;
 		break;
 	case DIVERGENCE_FIN_UNPROCESSED:
-		count = finding->fins;
+		count = MAX(finding->fins, finding->fins_refused);
 		break;
 	case DIVERGENCE_STUCK_OWNER:
 		count = finding->owned_looks;

@@ -27,6 +27,8 @@ struct finding {
 	uint64_t syn_gap_ns;	   /* between the last two unanswered SYNs; 0 = one came */
 	uint32_t stalled_una;	   /* SND.UNA at stalled_since_ns */
 	uint32_t progress_una;	   /* SND.UNA at progress_ns */
+	uint32_t refused_fin;	   /* the newest FIN that the reference refused, and how many */
+	uint32_t fins_refused;
 	uint32_t fins;		   /* FINs that arrived since the views parted */
 	uint32_t syns;		   /* unanswered SYNs */
 	uint32_t resets;	   /* RSTs that the kernel was seen to ignore */

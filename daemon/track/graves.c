@@ -6,9 +6,11 @@
 
 #include "util.h"
 
-/* What is on its way when the RST leaves comes within a second, and so does each answer's. */
-#define GRAVE_STEP_NS (1 * NS_PER_SEC)
-#define GRAVE_LATE 3u
+/* What was on its way when the RST left has come by then, however long the path. */
+#define GRAVE_SETTLED_NS (2 * NS_PER_SEC)
+/* The peer is heard of so often, at such distances, and each time another RST answers. */
+#define GRAVE_STEP_NS (250 * NS_PER_MS)
+#define GRAVE_HEARD 3u
 
 static uint32_t hash(const struct conn_key *key)
 {
@@ -34,10 +36,11 @@ struct grave *graves_find(struct graves *graves, const struct conn_key *key)
 
 bool grave_hears(struct grave *grave, uint64_t now_ns)
 {
-	uint64_t since_ns = grave->heard_ns ? grave->heard_ns : grave->ended_ns;
-
-	if (now_ns < since_ns + GRAVE_STEP_NS)
+	if (grave->heard >= GRAVE_HEARD || now_ns < grave->heard_ns + GRAVE_STEP_NS)
+		return false;
+	/* One that is too early to be the last counts all the same. */
+	if (grave->heard + 1 == GRAVE_HEARD && now_ns < grave->ended_ns + GRAVE_SETTLED_NS)
 		return false;
 	grave->heard_ns = now_ns;
-	return ++grave->heard == GRAVE_LATE;
+	return ++grave->heard == GRAVE_HEARD;
 }

@@ -90,7 +90,7 @@ static void tidy(struct tracker *tracker, struct conn *conn)
 	const struct finding *finding = tracker_finding(tracker, conn);
 
 	if (finding && conn->open_kind == CONN_NO_KIND && !finding->resets &&
-	    !finding->resets_unsettled && !finding->stalled_since_ns)
+	    !finding->resets_unsettled && !finding->stalled_since_ns && !finding->fins_refused)
 		tracker_drop_finding(tracker, conn);
 }
 

@@ -6,6 +6,8 @@
 /* A segment seen again on a second interface comes within this time (DESIGN §4). */
 #define COPY_WINDOW_NS 10000000ull
 
+#define FINS_REFUSED 2u
+
 static struct tcp_segment segment_of(const struct rec_segment *rec)
 {
 	return (struct tcp_segment){
@@ -229,6 +231,28 @@ static void note_ends(struct conn *conn, const struct observation *seen,
 			conn_note_reset(conn, seen->sent, steps->local.at[i].from);
 }
 
+/* PAWS, or beyond the window: the first may be an old one that strayed, the second is meant. */
+static void note_refused_fin(struct tracker *tracker, struct conn *conn,
+			     const struct observation *seen, const struct dialogue_steps *steps)
+{
+	const struct rec_segment *rec = seen->segment;
+	struct finding *finding;
+	bool refused = false;
+
+	for (uint8_t i = 0; i < steps->local.count; i++)
+		refused |= steps->local.at[i].event == EV_RCV_OLD_TIMESTAMP ||
+			   steps->local.at[i].event == EV_RCV_OUTSIDE;
+	if (seen->sent || !(rec->tcp_flags & TCPF_FIN) || !refused ||
+	    !fsm_is_synchronized(conn_local_state(conn)))
+		return;
+	finding = tracker_need_finding(tracker, conn);
+	if (!finding)
+		return;
+	finding->refused_fin = rec->seq + rec->payload_bytes;
+	if (++finding->fins_refused >= FINS_REFUSED)
+		conn->evidence |= EVIDENCE_FIN_REFUSED;
+}
+
 static void run_reference(struct tracker *tracker, struct conn *conn,
 			  const struct observation *seen, struct dialogue_steps *ret_steps)
 {
@@ -250,6 +274,10 @@ static void run_reference(struct tracker *tracker, struct conn *conn,
 		dialogue_sent(&conn->talk, &segment, ret_steps);
 	else
 		dialogue_received(&conn->talk, &segment, ret_steps);
+	if (fsm_has_received_fin(conn_local_state(conn)))
+		conn->evidence &= (uint16_t)~EVIDENCE_FIN_REFUSED;
+	else if (!tracker->settings.wire_only)
+		note_refused_fin(tracker, conn, seen, ret_steps);
 }
 
 void tracker_on_segment(struct tracker *tracker, const struct observation *observation)

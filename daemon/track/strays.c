@@ -15,7 +15,7 @@ void tracker_bury(struct tracker *tracker, const struct conn *conn, uint64_t now
 	memset(grave, 0, sizeof(*grave));
 	grave->key = conn->key;
 	grave->role = conn->role;
-	grave->ended_ns = now_ns;
+	grave->ended_ns = grave->heard_ns = now_ns;
 }
 
 void tracker_unbury(struct tracker *tracker, const struct conn_key *key)
