@@ -126,7 +126,7 @@ for _ in $(seq 200); do
 	sleep 0.1
 done
 says status 0 '^ready +true$' "$tcpwitness" status --api.socket="$work/api.sock"
-says status_interfaces 0 '^ +- interface lo, hook ingress, mode tcx$' \
+says status_interfaces 0 '^ +- interface lo, hook ingress, mode tcx, netns [0-9]+$' \
 	"$tcpwitness" status --api.socket="$work/api.sock"
 says divergences_none 0 '^open now: 0 critical, 0 warning, 0 info; over: 0 kept' \
 	"$tcpwitness" divergences --api.socket="$work/api.sock"
