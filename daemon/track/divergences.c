@@ -80,19 +80,20 @@ static struct divergence_evidence evidence_of(const struct tracker *tracker,
 	return evidence;
 }
 
-/* `event` has all but the connection and the evidence. */
-static void emit(struct tracker *tracker, struct conn *conn, struct track_event *event)
+/* `what` has all but the connection and the evidence. */
+static void emit(struct tracker *tracker, struct conn *conn, const struct track_event *what)
 {
-	const struct divergence_evidence evidence = evidence_of(tracker, conn, event->kind);
+	const struct divergence_evidence evidence = evidence_of(tracker, conn, what->kind);
 	struct connection_report report;
+	struct track_event event = *what;
 
-	event->evidence = &evidence;
-	tracker_tell_divergence(tracker, conn, event);
+	event.evidence = &evidence;
+	event.connection = &report;
+	tracker_tell_divergence(tracker, conn, &event);
 	if (!tracker->ops.event)
 		return;
-	tracker_report(tracker, conn, &report);
-	event->connection = &report;
-	tracker->ops.event(tracker->ops.context, event);
+	conn_report(conn, &report);
+	tracker->ops.event(tracker->ops.context, &event);
 }
 
 /* Returns the id of the one that was open, or 0. */
