@@ -11,6 +11,8 @@
 /* The peer is heard of so often, at such distances, and each time another RST answers. */
 #define GRAVE_STEP_NS (250 * NS_PER_MS)
 #define GRAVE_HEARD 3u
+/* A peer that is silent for longer than this has noticed, or gone. */
+#define GRAVE_KEPT_NS (5 * NS_PER_SEC)
 
 static uint32_t hash(const struct conn_key *key)
 {
@@ -22,25 +24,37 @@ static uint32_t hash(const struct conn_key *key)
 	return sum ^ sum >> 16;
 }
 
-struct grave *graves_place(struct graves *graves, const struct conn_key *key)
+static struct grave *place(struct graves *graves, const struct conn_key *key)
 {
 	return &graves->at[hash(key) % GRAVES_NR];
 }
 
+struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint64_t now_ns)
+{
+	struct grave *grave = place(graves, key);
+
+	if (grave->ended_ns && grave->heard_ns && now_ns < grave->heard_ns + GRAVE_KEPT_NS &&
+	    memcmp(&grave->key, key, sizeof(*key)) != 0)
+		return NULL;
+	*grave = (struct grave){ .key = *key, .ended_ns = now_ns };
+	return grave;
+}
+
 struct grave *graves_find(struct graves *graves, const struct conn_key *key)
 {
-	struct grave *grave = graves_place(graves, key);
+	struct grave *grave = place(graves, key);
 
 	return grave->ended_ns && !memcmp(&grave->key, key, sizeof(*key)) ? grave : NULL;
 }
 
 bool grave_hears(struct grave *grave, uint64_t now_ns)
 {
-	if (grave->heard >= GRAVE_HEARD || now_ns < grave->heard_ns + GRAVE_STEP_NS)
+	grave->heard_ns = now_ns;
+	if (grave->heard >= GRAVE_HEARD || now_ns < grave->counted_ns + GRAVE_STEP_NS)
 		return false;
 	/* One that is too early to be the last counts all the same. */
 	if (grave->heard + 1 == GRAVE_HEARD && now_ns < grave->ended_ns + GRAVE_SETTLED_NS)
 		return false;
-	grave->heard_ns = now_ns;
+	grave->counted_ns = now_ns;
 	return ++grave->heard == GRAVE_HEARD;
 }

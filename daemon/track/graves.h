@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The tuples of connections that our RST ended lately, to know a peer by that goes on as if it had
- * not come. A bounded table in which the newest displaces what lies in its place.
+ * not come. A bounded table in which the newest displaces what lies in its place, unless that has
+ * just been heard of: a server that resets thousands a second must not hide the one that matters.
  */
 #ifndef TCPWITNESS_GRAVES_H
 #define TCPWITNESS_GRAVES_H
@@ -11,22 +12,23 @@
 
 #include "capture/decode.h"
 
-#define GRAVES_NR 2048u
+#define GRAVES_NR 16384u
 
 struct grave {
 	struct conn_key key;
-	uint64_t ended_ns; /* 0 = empty */
-	uint64_t heard_ns; /* when the peer was last heard of, and counted */
-	uint32_t heard;
-	uint8_t role; /* enum connection_role */
+	uint64_t ended_ns;   /* 0 = empty */
+	uint64_t heard_ns;   /* when the peer was last heard of; 0 = never */
+	uint64_t counted_ns; /* the same, and it counted */
+	uint32_t heard;	     /* what counted */
+	uint8_t role;	     /* enum connection_role */
 };
 
 struct graves {
 	struct grave at[GRAVES_NR];
 };
 
-/* Where `key` lies or would lie; the caller compares. */
-struct grave *graves_place(struct graves *graves, const struct conn_key *key);
+/* An empty grave for `key`, which ended now. NULL: another lies there and must stay. */
+struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint64_t now_ns);
 
 /* NULL unless it lies there. */
 struct grave *graves_find(struct graves *graves, const struct conn_key *key);

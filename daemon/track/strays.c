@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Segments of connections that are over: a peer that does not notice our RST. */
-#include <string.h>
-
 #include "track/tracker_parts.h"
 
 void tracker_bury(struct tracker *tracker, const struct conn *conn, uint64_t now_ns)
