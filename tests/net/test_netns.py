@@ -419,4 +419,4 @@ def everything():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(threads=2))
