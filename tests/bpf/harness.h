@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/clsact.h"
 #include "capture/kernel_facts.h"
 #include "config.h"
 #include "counters.h"
 #include "record.h"
 #include "tcp_defs.h"
 #include "witness.skel.h"
+
+/* linux include/uapi/linux/bpf.h of 6.6 */
+#define HARNESS_TCX_INGRESS 46
+#define HARNESS_TCX_EGRESS 47
 
 #define HARNESS_CPUS_MAX 256
 #define HARNESS_RECORDS_MAX 256
@@ -243,6 +249,21 @@ static inline struct total_counters harness_totals(const struct harness *harness
 
 	harness_sum(harness, harness->skel->maps.totals, &zero, &sum, sizeof(sum));
 	return sum;
+}
+
+/* The link's fd; -1 where the kernel has clsact only, whose filter goes with the namespace. */
+static inline int harness_hook(const struct bpf_program *program, const char *device, bool egress)
+{
+	int ifindex = (int)if_nametoindex(device), fd = bpf_program__fd(program);
+	bool owns_qdisc = false;
+	int link = bpf_link_create(fd, ifindex, egress ? HARNESS_TCX_EGRESS : HARNESS_TCX_INGRESS,
+				   NULL);
+
+	if (link >= 0)
+		return link;
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(clsact_attach((uint32_t)ifindex, egress, fd, &owns_qdisc), 0);
+	return -1;
 }
 
 #endif

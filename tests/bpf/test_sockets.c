@@ -14,8 +14,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define TCX_INGRESS 46
-#define TCX_EGRESS 47
 #define PATIENCE_MS 5000
 #define PORT 7002
 #define PEER_PORT 40000 /* of the first peer */
@@ -350,13 +348,6 @@ static void syn_over_time_wait(void **state)
 
 /* ---- the world ------------------------------------------------------------------------------- */
 
-static void tcx(struct bpf_program *program, const char *device, int where, int *ret_link)
-{
-	*ret_link =
-		bpf_link_create(bpf_program__fd(program), (int)if_nametoindex(device), where, NULL);
-	assert_true(*ret_link >= 0);
-}
-
 static int setup(void **state)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(PORT) };
@@ -377,8 +368,8 @@ static int setup(void **state)
 	skel = world.harness->skel;
 	map_v4(server_address, local);
 	harness_local(world.harness, local);
-	tcx(skel->progs.tc_ingress_eth, "lo", TCX_INGRESS, &world.links[0]);
-	tcx(skel->progs.tc_egress_eth, "eater", TCX_EGRESS, &world.links[1]);
+	world.links[0] = harness_hook(skel->progs.tc_ingress_eth, "lo", false);
+	world.links[1] = harness_hook(skel->progs.tc_egress_eth, "eater", true);
 	states = bpf_program__attach(skel->progs.on_set_state);
 	assert_non_null(states);
 

@@ -18,8 +18,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define TCX_INGRESS 46
-#define TCX_EGRESS 47
 #define PATIENCE_MS 5000
 #define PORT 7001
 
@@ -475,11 +473,10 @@ static void add_local(struct harness *harness)
 	harness_local(harness, v6);
 }
 
-/* Attaches in A: tracepoints, tcx egress, and the ingress that is being tested. */
+/* Attaches in A: tracepoints, tc egress, and the ingress that is being tested. */
 static void attach(bool by_xdp)
 {
 	struct witness *skel = world.harness->skel;
-	int ifindex = (int)if_nametoindex("bpfa");
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, skel->obj) {
@@ -491,15 +488,13 @@ static void attach(bool by_xdp)
 		world.tracepoints[world.nr_tracepoints] = bpf_program__attach(program);
 		assert_non_null(world.tracepoints[world.nr_tracepoints++]);
 	}
-	world.links[0] = bpf_link_create(bpf_program__fd(skel->progs.tc_egress_eth), ifindex,
-					 TCX_EGRESS, NULL);
-	if (by_xdp)
-		world.links[1] = bpf_link_create(bpf_program__fd(skel->progs.xdp_ingress), ifindex,
-						 BPF_XDP, NULL);
-	else
-		world.links[1] = bpf_link_create(bpf_program__fd(skel->progs.tc_ingress_eth),
-						 ifindex, TCX_INGRESS, NULL);
-	assert_true(world.links[0] >= 0);
+	world.links[0] = harness_hook(skel->progs.tc_egress_eth, "bpfa", true);
+	if (!by_xdp) {
+		world.links[1] = harness_hook(skel->progs.tc_ingress_eth, "bpfa", false);
+		return;
+	}
+	world.links[1] = bpf_link_create(bpf_program__fd(skel->progs.xdp_ingress),
+					 (int)if_nametoindex("bpfa"), BPF_XDP, NULL);
 	assert_true(world.links[1] >= 0);
 }
 

@@ -19,12 +19,12 @@ PROGRAMS = ["python3.11", "ip", "tc", "ss", "nft", "nsenter", "conntrack", "etht
             "setpriv", "unshare", "dash"]
 APPLETS = ["mount", "mkdir", "insmod", "poweroff", "sync", "cat", "sleep", "timeout", "uname",
            "cp", "rm"]
-# the archive of each module that a test needs; what it depends on follows
+# those that a test needs; what they depend on follows
 MODULES = [
     "veth", "dummy", "tun", "8021q", "bonding", "bridge", "macvlan", "sch_ingress", "cls_bpf",
-    "sch_netem", "tcp_diag", "inet_diag", "nf_tables", "nft_ct", "nft_chain_nat", "nft_nat", "nft_redir",
-    "nft_reject_inet", "nft_limit", "nft_log", "nf_conntrack_netlink", "netlink_diag", "unix_diag",
-    "packet_diag", "af_packet_diag",
+    "sch_netem", "tcp_diag", "nf_tables", "nft_ct", "nft_chain_nat", "nft_nat", "nft_redir",
+    "nft_masq", "nft_tproxy", "nft_socket", "nft_reject_inet", "nft_limit", "nft_log",
+    "nf_conntrack_netlink",
 ]
 PYTHON_LEFT_OUT = {"idlelib", "test", "tkinter", "lib2to3", "pydoc_data", "ensurepip", "distutils",
                    "turtledemo", "unittest", "dist-packages", "config-3.11-x86_64-linux-gnu"}
@@ -158,5 +158,7 @@ def make(path, kernel_directory, out, script):
         if tool.is_file() and os.access(tool, os.X_OK):
             archive.program(tool, f"{GUEST_TOP}/.output/{tool.relative_to(out)}")
     archive.tree(TOP / "tests/net", f"{GUEST_TOP}/tests/net", leave_out={"__pycache__"})
+    for header in (*TOP.glob("include/*.h"), *TOP.glob("daemon/*/*.h")):  # tests read tables there
+        archive.file(header, f"{GUEST_TOP}/{header.relative_to(TOP)}")
     archive.data("/tests", script.encode(), 0o755)
     archive.close()
