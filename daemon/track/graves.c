@@ -36,7 +36,7 @@ struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint
 	if (grave->ended_ns && grave->heard_ns && now_ns < grave->heard_ns + GRAVE_KEPT_NS &&
 	    memcmp(&grave->key, key, sizeof(*key)) != 0)
 		return NULL;
-	*grave = (struct grave){ .key = *key, .ended_ns = now_ns };
+	*grave = (struct grave){ .key = *key, .ended_ns = now_ns, .counted_ns = now_ns };
 	return grave;
 }
 

@@ -18,7 +18,7 @@ struct grave {
 	struct conn_key key;
 	uint64_t ended_ns;   /* 0 = empty */
 	uint64_t heard_ns;   /* when the peer was last heard of; 0 = never */
-	uint64_t counted_ns; /* the same, and it counted */
+	uint64_t counted_ns; /* when it was, and counted; at first: when it ended */
 	uint32_t heard;	     /* what counted */
 	uint8_t role;	     /* enum connection_role */
 };

@@ -9,11 +9,9 @@ void tracker_bury(struct tracker *tracker, const struct conn *conn, uint64_t now
 	if (tracker->settings.wire_only || !(conn->flags & CONN_RESET_SENT) ||
 	    conn->flags & CONN_UNOBSERVABLE)
 		return;
-	grave = graves_place(&tracker->graves, &conn->key);
-	memset(grave, 0, sizeof(*grave));
-	grave->key = conn->key;
-	grave->role = conn->role;
-	grave->ended_ns = grave->heard_ns = now_ns;
+	grave = graves_dig(&tracker->graves, &conn->key, now_ns);
+	if (grave)
+		grave->role = conn->role;
 }
 
 void tracker_unbury(struct tracker *tracker, const struct conn_key *key)

@@ -76,8 +76,9 @@ static void test_it_takes_three_signs_one_of_them_late(void **state)
 	struct conn_key key = key_of(1);
 	struct grave *grave = graves_dig(graves, &key, SECONDS(10));
 
-	assert_false(grave_hears(grave, SECONDS(10) + 1));
-	assert_false(grave_hears(grave, SECONDS(10) + 2)); /* the same burst */
+	assert_false(grave_hears(grave, SECONDS(10) + 1)); /* what was on its way */
+	assert_false(grave_hears(grave, SECONDS(10) + SECONDS(1) / 2));
+	assert_false(grave_hears(grave, SECONDS(10) + SECONDS(1) / 2 + 1)); /* a burst */
 	assert_false(grave_hears(grave, SECONDS(11)));
 	assert_false(grave_hears(grave, SECONDS(11) + SECONDS(1) / 2)); /* too early for the last */
 	assert_true(grave_hears(grave, SECONDS(13)));
