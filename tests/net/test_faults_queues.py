@@ -11,15 +11,15 @@ import os
 import sys
 
 from witness import IPV4, IPV6, Skip, alone, case, check_equal, execute, main, wait_until
-from witness.ends import both_ends, each_end
+from witness.ends import each_end
 from witness.raw import overflow
-from witness.scene import Scene, books_balance
+from witness.scene import Scene, books_balance, ends_with, own_world
 
 
-@each_end
+@own_world(tcp_syncookies=2)
 def cookie_on_a_full_queue(world, end, family):
     """Row 5: a cookie's final ACK meets a full accept queue: nothing at all stands for it."""
-    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_syncookies=2):
+    with Scene(world, end, family, backlog=1) as scene:
         first, victim, last = talks = [scene.talk() for _ in range(3)]
         for talk in talks:
             talk.send("S")
@@ -40,11 +40,10 @@ def cookie_on_a_full_queue(world, end, family):
         scene.expect_closed("accept_queue_overflow", victim)
 
 
-@each_end
+@own_world(tcp_syncookies=0, tcp_max_syn_backlog=8)
 def last_quarter_is_reserved(world, end, family):
     """Row 6: tcp_max_syn_backlog=8: its last quarter is for peers that were proven alive."""
-    with Scene(world, end, family, backlog=100) as scene, \
-            scene.sysctl(tcp_syncookies=0, tcp_max_syn_backlog=8):
+    with Scene(world, end, family, backlog=100) as scene:
         answered = []
         while True:
             talk = scene.talk()
@@ -64,10 +63,10 @@ def last_quarter_is_reserved(world, end, family):
         scene.expect_closed("syn_dropped", talk)
 
 
-@each_end
+@own_world(tcp_synack_retries=0)
 def refused_until_the_request_dies(world, end, family):
     """Row 1: nobody ever accepts: the request expires, and the peer believes for ever."""
-    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_synack_retries=0):
+    with Scene(world, end, family, backlog=1) as scene:
         refused = overflow(scene.space, scene.port, 1, scene.talk)
         scene.expect("accept_queue_overflow", *refused, reason="accept_queue_full",
                      wire_state="ESTABLISHED", kernel_state="NEW_SYN_RECV")
@@ -76,10 +75,10 @@ def refused_until_the_request_dies(world, end, family):
         scene.expect_closed("accept_queue_overflow", *refused)
 
 
-@each_end
+@own_world(tcp_abort_on_overflow=1)
 def refused_by_reset(world, end, family):
     """Row 1: tcp_abort_on_overflow: the peer is told, so the views agree."""
-    with Scene(world, end, family, backlog=1) as scene, scene.sysctl(tcp_abort_on_overflow=1):
+    with Scene(world, end, family, backlog=1) as scene:
         for talk in overflow(scene.space, scene.port, 1, scene.talk):
             talk.expect("R")
             scene.expect_end(talk, ended="local_reset")
@@ -115,7 +114,7 @@ def threaded_napi(space, device):
 
 def batch_of_segments(world, family):
     """Row 11: XDP sees a final ACK and a FIN before the stack has seen either."""
-    with Scene(world, "a", family) as scene:
+    with Scene(world, "a", family) as scene, scene.transient("in_flight"):
         thread = threaded_napi(scene.space, "v0")
         before = os.sched_getaffinity(0)
         talk = scene.talk()
@@ -135,6 +134,7 @@ def batch_of_segments(world, family):
         entries = scene.story(talk)
         order = [(entry["entry"], entry.get("flags") or entry.get("to")) for entry in entries
                  if entry["entry"] in ("segment", "kernel") and not entry.get("sent")]
+        scene.accept()
         check_equal("what came first", order[1:4],
                     [("segment", "ACK"), ("segment", "FIN,ACK"), ("kernel", "ESTABLISHED")])
         scene.settle()
@@ -148,4 +148,4 @@ books_balance()
 
 
 if __name__ == "__main__":
-    sys.exit(main(both_ends))
+    sys.exit(main(ends_with, threads=5))

@@ -17,7 +17,7 @@ from .sockets import (
 
 __all__ = [
     "BINARY", "doctor", "Daemon", "Metrics", "IPV4", "IPV6", "Lab", "Namespace", "attached",
-    "endpoint", "execute", "RawPeer", "Failure", "Skip", "alone", "case", "check", "check_equal", "main",
-    "wait_until", "Pair", "accept", "client_of", "close_rst", "kernel_state", "listener",
-    "local_of", "remote_of", "wait_kernel_state",
+    "endpoint", "execute", "RawPeer", "Failure", "Skip", "alone", "case", "check",
+    "check_equal", "main", "wait_until", "Pair", "accept", "client_of", "close_rst",
+    "kernel_state", "listener", "local_of", "remote_of", "wait_kernel_state",
 ]

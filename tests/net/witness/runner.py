@@ -89,14 +89,15 @@ def _stop(number, _frame):
     raise SystemExit(128 + number)
 
 
-def _run_rows(rows, threads, *world):
-    """In order; or those that may be, THREADS at a time, and then the rest."""
+def run_rows(rows, threads, *world):
+    """Rows are (name, function, arguments); returns the verdict of each. In order; or those that
+    may be, THREADS at a time, and then the rest."""
     if threads == 1:
         return [_run(name, function, (*world, *args)) for name, function, args in rows]
     beside = [row for row in rows if not hasattr(row[1], "alone")]
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         done = list(pool.map(lambda row: _run(row[0], row[1], (*world, *row[2])), beside))
-    return done + _run_rows([row for row in rows if row not in beside], 1, *world)
+    return done + run_rows([row for row in rows if row not in beside], 1, *world)
 
 
 def main(setup=None, threads=1):
@@ -117,12 +118,12 @@ def main(setup=None, threads=1):
         print("not ok all - no case has such a name")
         return 1
     if setup is None:
-        return int(not all(_run_rows(chosen, threads)))
+        return int(not all(run_rows(chosen, threads)))
     good = False
 
     def shared():
         nonlocal good
         with setup() as world:
-            good = all(_run_rows(chosen, threads, world))
+            good = all(run_rows(chosen, threads, world))
     # the verdict of SETUP itself: did it come up, did it go down cleanly
     return int(not (_run("setup and teardown", shared, ()) and good))
