@@ -16,9 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "capture/entrances.h"
 #include "capture/interfaces.h"
 #include "capture/loader.h"
 #include "cli/cli.h"
@@ -148,12 +150,20 @@ static bool has_stats(char *detail)
 	return strcmp(value, "0") != 0;
 }
 
+/* linux net/core/net_namespace.c:netns_install */
+static bool can_enter(char *detail)
+{
+	snprintf(detail, DETAIL_BYTES, "CAP_SYS_ADMIN, to step inside");
+	return has_capability(CAP_SYS_ADMIN);
+}
+
 static const struct check checks[] = {
 	{ "capabilities", true, has_capabilities, "nothing can be watched" },
 	{ "type information", true, has_btf, "the programs cannot find the kernel's fields" },
 	{ "program types", true, has_program_types, "nothing can be watched" },
 	{ "XDP", false, has_xdp, "ingress is seen by tcx or clsact, after GRO" },
 	{ "compiler", false, has_jit, "each segment costs several times as much" },
+	{ "other namespaces", false, can_enter, "--netns can name none but the daemon's own" },
 	{ "run time statistics", false, has_stats,
 	  "program_run_seconds_total and program_runs_total stay 0" },
 };
@@ -272,6 +282,49 @@ static bool list_interfaces(const struct settings *settings)
 	return !err;
 }
 
+#define NAMESPACES_SHOWN 20
+
+struct found_namespaces {
+	uint32_t at[NAMESPACES_MAX];
+	size_t count;
+};
+
+/* Names come first, so a namespace is shown by its name if it has one. */
+static int print_namespace(void *context, const struct entrance *entrance)
+{
+	struct found_namespaces *found = context;
+
+	for (size_t i = 0; i < found->count; i++)
+		if (found->at[i] == entrance->netns)
+			return 0;
+	if (found->count == NAMESPACES_MAX)
+		return 0;
+	found->at[found->count++] = entrance->netns;
+	if (found->count <= NAMESPACES_SHOWN)
+		printf("      %-20s %u, by %s\n", entrance->name[0] ? entrance->name : "-",
+		       entrance->netns, entrance->path);
+	return 0;
+}
+
+static void list_namespaces(void)
+{
+	const struct settings_list all = { 1, { "all" } };
+	struct found_namespaces found = { 0 };
+	struct entrances *entrances;
+	struct stat own;
+
+	if (stat("/proc/thread-self/ns/net", &own) || entrances_new(&all, &entrances))
+		return;
+	puts("\nother network namespaces that `--netns=all` would watch too:");
+	entrances_own(entrances, (uint32_t)own.st_ino);
+	entrances_turn(entrances, 0, print_namespace, &found);
+	entrances_free(entrances);
+	if (found.count == 0)
+		puts("      none");
+	else if (found.count > NAMESPACES_SHOWN)
+		printf("      and %zu more\n", found.count - NAMESPACES_SHOWN);
+}
+
 static void print_machine(void)
 {
 	struct utsname name;
@@ -319,6 +372,7 @@ int cli_doctor(int argc, char **argv)
 	can_run = run_checks();
 	can_run = try_programs() && can_run;
 	can_run = list_interfaces(&settings) && can_run;
+	list_namespaces();
 	printf("\n%s\n", can_run ? "tcpwitness can run here" : "tcpwitness cannot run here");
 	return can_run ? CLI_OK : CLI_FAILED;
 }
