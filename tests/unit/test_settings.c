@@ -46,6 +46,8 @@ static void test_defaults(void **state)
 	assert_int_equal(parse("run", &s), SETTINGS_OK);
 	assert_int_equal(s.devices.count, 0);
 	assert_int_equal(s.devices_excluded.count, 0);
+	assert_int_equal(s.netns.count, 1);
+	assert_string_equal(s.netns.at[0], "host");
 	assert_int_equal(s.capture_mode, CAPTURE_AUTO);
 	assert_int_equal(s.flows_max, 1 << 20);
 	assert_int_equal(s.listeners_max, 64);
@@ -70,6 +72,7 @@ static void test_every_flag(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("run --device lo --device=eth7 --device.exclude docker0 --capture.mode=tcx "
+		      "--netns=host,blue --netns=pid:17 --netns=/run/docker/netns/x "
 		      "--flows.max 2048 --listeners.max=1 --ring.bytes=4096 --settle=10 "
 		      "--web.listen-address=127.0.0.1:0 --web.listen-address=[::1]:9 "
 		      "--web.telemetry-path=/m --web.max-requests=3 --api.socket=/tmp/a.sock "
@@ -81,6 +84,8 @@ static void test_every_flag(void **state)
 	assert_string_equal(s.devices.at[0], "lo");
 	assert_string_equal(s.devices.at[1], "eth7");
 	assert_string_equal(s.devices_excluded.at[0], "docker0");
+	assert_int_equal(s.netns.count, 3);
+	assert_string_equal(s.netns.at[0], "host,blue");
 	assert_int_equal(s.capture_mode, CAPTURE_TCX);
 	assert_int_equal(s.flows_max, 2048);
 	assert_int_equal(s.listeners_max, 1);
@@ -106,6 +111,12 @@ static void test_one_line_for_each_error(void **state)
 	} cases[] = {
 		{ "run --flows.max abc",
 		  "--flows.max: 'abc' is not a number between 1024 and 2^26" },
+		{ "run --netns=a,,b",
+		  "--netns: 'a,,b' is not host, all, a name, a path or pid:N, or several with commas" },
+		{ "run --netns=../x",
+		  "--netns: '../x' is not host, all, a name, a path or pid:N, or several with commas" },
+		{ "run --netns=pid:x1",
+		  "--netns: 'pid:x1' is not host, all, a name, a path or pid:N, or several with commas" },
 		{ "run --flows.max -5", "--flows.max: '-5' is not a number between 1024 and 2^26" },
 		{ "run --flows.max=+2000",
 		  "--flows.max: '+2000' is not a number between 1024 and 2^26" },
