@@ -3,15 +3,21 @@
 
 import itertools
 import socket
+import time
 
 from .raw import RawPeer, overflow
 from .runner import check_equal, wait_until
-from .sockets import accept, listener
+from .sockets import accept, client_of, close_rst, listener
 
-REFUSED, FILTERED, SILENT = 20, 15, 15
-BATCH = REFUSED + FILTERED + SILENT
-TCP_USER_TIMEOUT = 18
 HOSTS = itertools.count(20)
+PORTS = itertools.count(30000)
+TCP_USER_TIMEOUT = 18
+
+REFUSED, DROPPED, FILTERED, SILENT, FORGED, AHEAD, STALLED, UNSENT, UNAWARE = AMOUNTS = (
+    12, 6, 8, 8, 4, 4, 3, 3, 2)
+BATCH = sum(AMOUNTS)
+# longer than the settle time: what comes again after it is seen to come again
+AGAIN_S = 0.4
 
 
 class Faults:
@@ -26,58 +32,115 @@ class Faults:
         self.hidden = listener(lab.a, self.address, self.hidden_port)
         self.open = listener(lab.a, self.address, self.open_port)
         self.want = []
-        self.refused = []
+        self.talks = []
+        self.insistent = []
         self.sockets = [self.full, self.hidden, self.open]
-        lab.a.nft(f"tcp dport {self.hidden_port} drop")
+        lab.a.nft(f"tcp dport {self.hidden_port} drop",
+                  output=[f"tcp dport {self.hidden_port} drop"])
 
     def make(self):
-        self.refused_final_acks()
-        self.filtered_syns()
+        self.fins_behind_closed_windows()
+        self.fins_ahead_of_data()
+        self.forged_resets()
         self.silent_closes()
+        self.unsent_syns()
+        self.filtered_syns()
+        self.refused_final_acks_and_syns()
+        self.peers_that_go_on()
 
-    def talk(self, number, port):
-        return self.peer.connection(30000 + number, port)
+    def talk(self, port, kind=None):
+        talk = self.peer.connection(next(PORTS), port)
+        self.talks.append(talk)
+        if kind:
+            self.note(kind, talk)
+        return talk
 
     def note(self, kind, talk):
         self.want.append((kind, talk.kernel_at, talk.me_at))
 
-    def refused_final_acks(self):
-        numbers = itertools.count()
-        self.refused = overflow(self.lab.a, self.full_port, REFUSED,
-                                lambda: self.talk(next(numbers), self.full_port))
-        for talk in self.refused:
+    def opened(self, kind):
+        talk = self.talk(self.open_port, kind)
+        talk.open()
+        sock = accept(self.open)
+        self.sockets.append(sock)
+        return sock, talk
+
+    def refused_final_acks_and_syns(self):
+        for talk in overflow(self.lab.a, self.full_port, REFUSED,
+                             lambda: self.talk(self.full_port)):
             self.note("accept_queue_overflow", talk)
+        for _ in range(DROPPED):
+            self.talk(self.full_port, "syn_dropped").send("S")
 
     def filtered_syns(self):
-        for number in range(FILTERED):
-            talk = self.talk(100 + number, self.hidden_port)
-            talk.send("S")
-            self.note("segment_filtered", talk)
+        for _ in range(FILTERED):
+            self.talk(self.hidden_port, "segment_filtered").send("S")
 
     def silent_closes(self):
-        for number in range(SILENT):
-            talk = self.talk(200 + number, self.open_port)
-            talk.open()
-            sock = accept(self.open)
+        for _ in range(SILENT):
+            sock, _talk = self.opened("silent_close")
             sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 500)
             sock.sendall(b"hello?")
-            self.sockets.append(sock)
-            self.note("silent_close", talk)
 
-    def expect_found(self, daemon, known=(), seconds=30):
+    def forged_resets(self):
+        for _ in range(FORGED):
+            _sock, talk = self.opened("forged_reset")
+            for number in range(1, 6):
+                talk.send("R", seq=talk.seq + 10 * number)
+
+    def fins_ahead_of_data(self):
+        talks = [self.opened("fin_unprocessed")[1] for _ in range(AHEAD)]
+        for _ in range(4):
+            for talk in talks:
+                talk.send("FA", seq=talk.seq + 100)
+                talk.expect("A")
+            time.sleep(AGAIN_S)
+
+    def fins_behind_closed_windows(self):
+        for _ in range(STALLED):
+            sock, talk = self.opened("fin_stalled")
+            talk.send("A", window=0)
+            sock.sendall(bytes(1000))
+            sock.shutdown(socket.SHUT_WR)
+
+    def unsent_syns(self):
+        for _ in range(UNSENT):
+            port = next(PORTS)
+            talk = self.peer.connection(self.hidden_port, port)
+            self.note("syn_unsent", talk)
+            self.sockets.append(client_of(self.lab.a, self.family,
+                                          (self.peer.address, self.hidden_port),
+                                          (self.address, port), timeout=0))
+
+    def peers_that_go_on(self):
+        for _ in range(UNAWARE):
+            sock, talk = self.opened("peer_unaware")
+            close_rst(sock)
+            talk.expect("RA")
+            self.insistent.append(talk)
+
+    def _found(self, daemon, amount):
+        for talk in self.insistent:
+            talk.send("PA", b"still there?", seq=talk.seq)
+        rows = daemon.problems()
+        return rows if len(rows) >= amount else None
+
+    def expect_found(self, daemon, known=(), seconds=60):
         """Every one is reported, on the right tuple, and no other problem but KNOWN ones."""
         check_equal("faults made", len(self.want), BATCH)
         want = sorted([*known, *self.want])
-        found = wait_until(
-            lambda: (lambda rows: len(rows) >= len(want) and rows)(daemon.problems()),
-            lambda: f"{len(daemon.problems())} of {len(want)} faults found", seconds)
+
+        def missing():
+            have = {(row["kind"], row["local"], row["remote"]) for row in daemon.problems()}
+            return f"of {len(want)} faults not found: {sorted(set(want) - have)}"
+        found = wait_until(lambda: self._found(daemon, len(want)), missing, seconds, AGAIN_S)
         check_equal("faults found on the right tuples",
                     sorted((row["kind"], row["local"], row["remote"]) for row in found), want)
 
     def close(self):
-        for talk in self.refused:
+        self.lab.a.nft()
+        for talk in self.talks:
             talk.send("R")
         for sock in self.sockets:
             sock.close()
         self.peer.close()
-        self.lab.a.nft()

@@ -96,13 +96,15 @@ class Namespace:
         with self, open(f"/proc/sys/net/{path}", encoding="ascii") as file:
             return file.read().strip()
 
-    def nft(self, *rules):
-        """Replaces this namespace's one test table by RULES of its input chain; none removes it."""
+    def nft(self, *rules, output=()):
+        """Replaces this namespace's one test table by RULES of its input chain and those of its
+        output chain; none removes it."""
         text = "table inet tcpwitness_test\ndelete table inet tcpwitness_test\n"
-        if rules:
-            text += ("table inet tcpwitness_test {\nchain input {\n"
-                     "type filter hook input priority 0; policy accept;\n" +
-                     "\n".join(rules) + "\n}\n}\n")
+        for chain, lines in (("input", rules), ("output", output)):
+            if lines:
+                text += (f"table inet tcpwitness_test {{\nchain {chain} {{\n"
+                         f"type filter hook {chain} priority 0; policy accept;\n" +
+                         "\n".join(lines) + "\n}\n}\n")
         self.run("nft", "-f", "-", input=text)
 
     def snmp(self):
