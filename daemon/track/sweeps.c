@@ -147,8 +147,8 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 	doubt = conn->doubt;
 	if (tracker_is_stale(tracker, conn))
 		resync(tracker, conn, found, ts_ns);
-	else if (ts_ns <= conn->last_ns)
-		return;
+	else if (ts_ns <= MAX(conn->last_ns, conn->looked_ns))
+		return; /* what came out of the iterator had to wait for us */
 	else if (found->state == before && found->substate == conn->kernel.substate && !doubt &&
 		 found->cookie == conn->kernel.cookie)
 		return; /* as it nearly always is */

@@ -347,6 +347,23 @@ static void read_before(void **state)
 	assert_int_equal(in_kernel(bench, FSM_ESTABLISHED), 1);
 }
 
+/* A look was there in the meantime: the request has gone, its final ACK notwithstanding. */
+static void read_before_the_look(void **state)
+{
+	struct bench *bench = *state;
+
+	request(bench);
+	RECEIVED(.flags = A, .seq = 101, .ack = 501,
+		 .kernel = queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	bench->kernel = idle_listener;
+	bench_wait(bench, SETTLED_NS);
+	assert_int_equal(in_kernel(bench, FSM_SYN_RECEIVED), 0);
+	assert_int_equal(stats_of(bench)->entries, 1);
+	bench->now_ns -= 200 * NS_PER_MS;
+	swept_socket(bench, queues(KS_NEW_SYN_RECV, 0, 0, 16, 1));
+	assert_int_equal(in_kernel(bench, FSM_SYN_RECEIVED), 0);
+}
+
 /* Where the views have parted, the comparison asks by itself. */
 static void views_have_parted(void **state)
 {
@@ -628,6 +645,7 @@ int main(void)
 		TEST(announced_and_not_stored),
 		TEST(change_comes_late),
 		TEST(read_before),
+		TEST(read_before_the_look),
 		TEST(views_have_parted),
 		TEST(nothing_to_find),
 		TEST(moves_on_before_the_look),
