@@ -11,7 +11,7 @@
 #include "tcp_defs.h"
 #include "track/tracker_parts.h"
 
-/* Connections that a slice of the walk looks at: about half a millisecond. */
+/* Connections that a slice of the walk looks at: 0.2 ms, and 20 ms when all of them are missing. */
 #define WALK_SLICE 8192u
 
 /* The first sweep, or one after a loss: what is unknown is no surprise. */
