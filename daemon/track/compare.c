@@ -157,6 +157,7 @@ static bool was_never_there(const struct circumstances *at, const char **ret_rea
 {
 	(void)ret_reason;
 	return at->conn->kernel.cause == CLOSED_BY_TIME_WAIT &&
+	       !(at->conn->flags & CONN_MINISOCKET_SEEN) &&
 	       at->now_ns - at->conn->time_wait_ns < NEVER_THERE_NS;
 }
 
@@ -251,6 +252,8 @@ static const struct moment_rule moments[] = {
 	{ W(FIN_WAIT_2), MOMENT_VANISHED, KS_FIN_WAIT2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "timeout",
 	  "a look misses the orphan's minisocket" },
 	/* row 19 */
+	{ W(TIME_WAIT), MOMENT_VANISHED, KS_TIME_WAIT, DIVERGENCE_KILLED, "minisocket",
+	  "looks miss a minisocket that was seen, and no RST or SYN came" },
 	{ W(CLOSED), MOMENT_VANISHED, KS_TIME_WAIT, DIVERGENCE_TIME_WAIT_ASSASSINATED, NULL,
 	  "a RST came in TIME_WAIT, and a look misses the minisocket" },
 };

@@ -45,19 +45,20 @@ enum conn_evidence {
 };
 
 enum conn_flag {
-	CONN_WIRE_SEEN = 0x01,	      /* segments of it were seen: the dialogue runs */
-	CONN_OPENED = 0x02,	      /* counted in connections_opened_total */
-	CONN_LOCAL_FIN = 0x04,	      /* the local end sent a FIN */
-	CONN_REMOTE_FIN = 0x08,	      /* the remote end sent one */
-	CONN_CROSSED_FINS = 0x10,     /* neither had seen the other's */
-	CONN_UNOBSERVABLE = 0x20,     /* `why` holds, for good */
-	CONN_HANDSHAKE_SEEN = 0x40,   /* from its SYN: handshake latency is meaningful */
-	CONN_REPORTED = 0x80,	      /* its end is told; it stays to know late segments by */
-	CONN_LAST_SENT = 0x100,	      /* the newest segment is one that we sent */
-	CONN_PROBED = 0x200,	      /* decided whether to ask for its TIME_WAIT minisocket, */
-	CONN_PROBING = 0x400,	      /* and it is asked for, see minisockets.c */
-	CONN_MINISOCKET_GONE = 0x800, /* by what was seen on the wire */
-	CONN_RESET_SENT = 0x1000,     /* our RST ended it */
+	CONN_WIRE_SEEN = 0x01,	       /* segments of it were seen: the dialogue runs */
+	CONN_OPENED = 0x02,	       /* counted in connections_opened_total */
+	CONN_LOCAL_FIN = 0x04,	       /* the local end sent a FIN */
+	CONN_REMOTE_FIN = 0x08,	       /* the remote end sent one */
+	CONN_CROSSED_FINS = 0x10,      /* neither had seen the other's */
+	CONN_UNOBSERVABLE = 0x20,      /* `why` holds, for good */
+	CONN_HANDSHAKE_SEEN = 0x40,    /* from its SYN: handshake latency is meaningful */
+	CONN_REPORTED = 0x80,	       /* its end is told; it stays to know late segments by */
+	CONN_LAST_SENT = 0x100,	       /* the newest segment is one that we sent */
+	CONN_PROBED = 0x200,	       /* decided whether to ask for its TIME_WAIT minisocket, */
+	CONN_PROBING = 0x400,	       /* and it is asked for, see minisockets.c */
+	CONN_MINISOCKET_GONE = 0x800,  /* by what was seen on the wire */
+	CONN_RESET_SENT = 0x1000,      /* our RST ended it */
+	CONN_MINISOCKET_SEEN = 0x2000, /* a snapshot or a look has shown its minisocket */
 };
 
 /* What a sweep said against the kernel's view, until a look decides. */

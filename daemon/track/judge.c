@@ -305,6 +305,19 @@ static bool end_orphan(struct tracker *tracker, uint32_t handle, struct conn *co
 	return true;
 }
 
+/* A minisocket that was there and has not had its time: ss -K. */
+static bool end_minisocket(struct tracker *tracker, uint32_t handle, struct conn *conn,
+			   uint64_t now_ns)
+{
+	if (!kernel_gone(conn) || conn_local_state(conn) != FSM_TIME_WAIT ||
+	    !(conn->flags & CONN_MINISOCKET_SEEN) || !conn->changed_ns ||
+	    now_ns - conn->changed_ns >= tracker->settings.time_wait_ns)
+		return false;
+	tracker_vanished_moment(tracker, conn, KS_TIME_WAIT, now_ns);
+	tracker_finish(tracker, handle, now_ns);
+	return true;
+}
+
 static struct verdict explain(struct tracker *tracker, const struct conn *conn,
 			      const struct rec_snapshot *look, uint64_t now_ns)
 {
@@ -358,7 +371,8 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 
 	tracker->stats.comparisons++;
 	if (end_handshake(tracker, handle, conn, now_ns) ||
-	    end_orphan(tracker, handle, conn, now_ns))
+	    end_orphan(tracker, handle, conn, now_ns) ||
+	    end_minisocket(tracker, handle, conn, now_ns))
 		return;
 	if (conn->evidence & EVIDENCE_TRANSLATED)
 		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);

@@ -63,6 +63,8 @@ void tracker_take_snapshot(struct tracker *tracker, struct conn *conn,
 		take_absence(tracker, conn, KS_LISTEN, false);
 		return;
 	}
+	if (found == KS_TIME_WAIT)
+		conn->flags |= CONN_MINISOCKET_SEEN;
 	if (found == KS_TIME_WAIT && now == KS_TIME_WAIT)
 		tracker_set_kernel(tracker, conn, found, snapshot->substate);
 	else if (!fresh)

@@ -88,6 +88,20 @@ def again(scene, target, source):
         return None
 
 
+@each_end
+def killed(world, end, family):
+    """Row 19: ss -K on a minisocket: it is gone, and nothing was on the wire. That it was there
+    is known from the first sweep or look after it began."""
+    with Scene(world, end, family) as scene:
+        talk = scene.in_time_wait()
+        scene.wait_views(talk, "TIME_WAIT")
+        scene.settle()
+        scene.kill(talk)
+        scene.expect("killed", talk, role="server", reason="minisocket", wire_state="TIME_WAIT")
+        scene.expect_closed("killed", talk)
+        scene.expect_end(talk, "killed", ended="local_close")
+
+
 books_balance()
 
 

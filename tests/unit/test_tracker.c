@@ -343,6 +343,36 @@ static void request_outlives_its_listener(void **state)
 	assert_int_equal(bench->reports[0].divergences, 0);
 }
 
+/* ss -K of a minisocket that a look has seen: an overflow of their table would not have made it. */
+static void minisocket_killed(void **state)
+{
+	struct bench *bench = *state;
+
+	open_server(bench);
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_FIN_WAIT1, .rcv_nxt = 101, .snd_una = 501,
+	       .snd_nxt = 501);
+	SENT(.flags = F | A, .seq = 501, .ack = 101, .kernel = full(KS_FIN_WAIT1, 101, 501, 501));
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 502,
+		 .kernel = full(KS_FIN_WAIT1, 101, 501, 502));
+	CHANGE(.from = KS_FIN_WAIT1, .to = KS_FIN_WAIT2, .rcv_nxt = 101, .snd_una = 502,
+	       .snd_nxt = 502);
+	SENT(.flags = A, .seq = 502, .ack = 102, .kernel = full(KS_FIN_WAIT2, 102, 502, 502));
+	CHANGE(.from = KS_FIN_WAIT2, .to = KS_CLOSE, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 502, .snd_nxt = 502);
+	bench->kernel = minisocket(KS_TIME_WAIT, 102, 502);
+	bench_wait(bench, NS_PER_SEC);
+	bench->kernel = nothing();
+	sweep(bench, SWEEP_BEGIN);
+	sweep(bench, SWEEP_END);
+	bench_wait(bench, 3 * NS_PER_SEC);
+	assert_int_equal(tracker_stats(bench->tracker)->divergences[DIVERGENCE_KILLED], 1);
+	assert_int_equal(tracker_stats(bench->tracker)->divergences[DIVERGENCE_TIME_WAIT_MISSING],
+			 0);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+	assert_int_equal(bench_last(bench)->type, TRACK_CONNECTION);
+	assert_int_equal(bench_last(bench)->connection->end, END_LOCAL_CLOSE);
+}
+
 /* Whose SYN died on its way out is a client all the same. */
 static void connecting_without_a_syn(void **state)
 {
@@ -685,6 +715,7 @@ int main(void)
 		TEST(one_silent_syn_is_no_divergence),
 		TEST(resets_in_a_row_at_xdp),
 		TEST(request_outlives_its_listener),
+		TEST(minisocket_killed),
 		TEST(connecting_without_a_syn),
 		TEST(filtered_syn),
 		TEST(filtered_final_ack),
