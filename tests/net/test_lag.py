@@ -19,6 +19,7 @@ from witness.ends import PORTS, World
 from witness.load import connload
 from witness.raw import RawPeer
 from witness.scene import Scene
+from witness.stuck import HeldSocket
 
 STOPPED_S = 1.5  # several settle times
 CLOSES = ("client", "server", "half", "client-rst")
@@ -163,6 +164,29 @@ def rings_overflow(mode):
         check(("segment_filtered", talk.me_at) in rows, "the first fault was forgotten")
         check_equal("kinds", {kind for kind, _ in rows}, {"segment_filtered"})
         check_equal("problems", daemon.metrics()("divergences_total", **{"class": "problem"}), 3)
+
+
+@each_mode
+def owner_holds_the_lock(mode):
+    """Row 12: FIN and RST arrive at sockets whose owner is in mid-copy: both wait, and then are
+    taken."""
+    with watched(mode) as (lab, daemon, world):
+        pairs = [Pair(lab, lab.a, IPV4, next(PORTS)) for _ in range(2)]
+        for pair in pairs:
+            pair.client.sendall(b"to be copied")
+            wait_until(lambda pair=pair: pair.server.recv(16, socket.MSG_PEEK), "no data")
+        with HeldSocket(pairs[0].server), HeldSocket(pairs[1].server):
+            pairs[0].client.shutdown(socket.SHUT_WR)
+            close_rst(pairs[1].client)
+            time.sleep(STOPPED_S)
+        wait_kernel_state(pairs[0].server, "CLOSE_WAIT")
+        wait_kernel_state(pairs[1].server, "CLOSED")
+        for pair in pairs:
+            pair.server.close()
+            event = daemon.wait_event("connection", local=pair.server_at, remote=pair.client_at)
+            check_equal("observable", (event["observable"], event["why"]), (True, None))
+        expect_nothing(daemon)
+        expect_faults_are_found(world)
 
 
 @each_mode
