@@ -23,7 +23,11 @@
  *
  * Where NAT changed the packet behind the socket's back, the record has the socket's tuple.
  */
+#include "listener.h"
 #include "segment.h"
+
+/* linux net/ipv4/tcp_output.c:tcp_make_synack stamps a request with its first SYN-ACK. */
+#define EGRESS_FRESH_NS (10 * 1000000ull)
 
 /* What skb->sk turned out to be. */
 enum owner {
@@ -153,6 +157,53 @@ static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, b
 	return OWNER_SOCKET;
 }
 
+/* A SYN-ACK without a request: a cookie's, a Fast Open child's, or that of MPTCP's, which hides. */
+static __always_inline void egress_bare_synack(const struct sighting *seen, bool cookie)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	const __u32 any[4] = {};
+	struct tcp_sock *tp;
+	struct bpf_sock *sk;
+
+	sk = segment_socket(seen->ctx, cookie ? segment->destination : any,
+			    cookie ? segment->destination_port : 0, segment->source,
+			    segment->source_port, segment->ipv6);
+	if (!sk)
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp && sk->state == KS_LISTEN)
+		listener_count_bare_synack(
+			tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter, cookie);
+	bpf_sk_release(sk);
+}
+
+/* The SYN-ACK of a request: its listener's. */
+static __always_inline bool egress_request_synack(struct bpf_sock *sk, const struct sighting *seen)
+{
+	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+	struct listener_sight at = {};
+
+	if (!req || !listener_see_request(req, &seen->snapshot, &at))
+		return false;
+	at.first = bpf_ktime_get_ns() - req->snt_synack * 1000 < EGRESS_FRESH_NS;
+	listener_count_synack(&at);
+	return true;
+}
+
+static __always_inline void egress_synack(struct bpf_sock *sk, const struct sighting *seen)
+{
+	__u8 state = seen->snapshot.state;
+
+	if (!sk) {
+		egress_bare_synack(seen, true);
+		return;
+	}
+	if (state == KS_NEW_SYN_RECV && egress_request_synack(sk, seen))
+		return;
+	if (state == KS_NEW_SYN_RECV || state == KS_SYN_RECV)
+		egress_bare_synack(seen, false);
+}
+
 static __always_inline enum owner egress_owner(struct bpf_sock *sk, bool control,
 					       struct sighting *seen, bool *ret_wanted)
 {
@@ -219,6 +270,8 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 		seen->snapshot.bits |= SNAP_CTL_SK;
 	if (owner != OWNER_SOCKET)
 		wanted = egress_look(seen, control);
+	if ((segment->tcp_flags & (TCPF_SYN | TCPF_ACK)) == (TCPF_SYN | TCPF_ACK))
+		egress_synack(sk, seen);
 	if (!wanted)
 		return;
 	/* From here on the cookie exists, and every later look at this connection reads it. */

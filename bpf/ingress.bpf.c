@@ -18,81 +18,48 @@
  * Where there is no socket, the local routing table (map local_prefixes) tells our own addresses
  * from transit; transit is counted and left alone.
  *
- * Listeners are counted here as well, in a per-CPU map and by the kernel's own predicates, because
- * a dropped SYN is visible nowhere else: it ends in consume_skb() on every kernel.
+ * Listeners are counted here as well (listener.h), because a dropped SYN is visible nowhere else:
+ * it ends in consume_skb() on every kernel.
  */
+#include "listener.h"
 #include "segment.h"
 
-static __always_inline struct listener_counters *listener_counters(__u64 cookie)
+static __always_inline bool ingress_opens(const struct parsed_segment *segment)
 {
-	struct listener_counters *counters = bpf_map_lookup_elem(&listeners, &cookie);
-	struct listener_counters zero = {};
-
-	if (counters)
-		return counters;
-	bpf_map_update_elem(&listeners, &cookie, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&listeners, &cookie);
+	return (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
 }
 
 /*
- * A SYN meets a listener whose queues are in the snapshot. linux net/ipv4/tcp_input.c:
- * tcp_conn_request: a full SYN queue answers with a cookie or drops, a full accept queue drops. A
- * SYN over TIME_WAIT is exempt from the SYN queue's limit.
+ * Does TIME_WAIT give way to this SYN? linux net/ipv4/tcp_minisocks.c:tcp_timewait_state_process:
+ * a newer sequence number or a newer timestamp, and no older one (RFC 7323 §5.3, RFC 6191).
  */
-static __always_inline void listener_syn(struct bpf_sock *sk, struct rec_snapshot *snap)
+static __always_inline bool ingress_recycles(const struct tcp_timewait_sock *tw,
+					     const struct sighting *seen)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct listener_counters *counters;
-	const struct netns_ipv4 *ipv4;
-	__s32 room;
+	__s32 newer;
 
-	if (!tp)
-		return;
-	ipv4 = &tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ipv4;
-	room = ipv4->sysctl_max_syn_backlog - (__s32)snap->queues.syn_length;
-	if (!ipv4->sysctl_tcp_syncookies && room < ipv4->sysctl_max_syn_backlog >> 2)
+	if (tw->tw_sk.tw_substate != KS_TIME_WAIT)
+		return false;
+	newer = (__s32)(seen->segment.seq - tw->tw_sk.__tw_common.skc_tw_rcv_nxt);
+	if (!tw->tw_ts_recent_stamp || !(seen->options.present & TCPO_TIMESTAMP))
+		return newer > 0;
+	if (seen->options.tsval == tw->tw_ts_recent)
+		return newer > 0;
+	return (__s32)(seen->options.tsval - tw->tw_ts_recent) > 0;
+}
+
+static __always_inline void ingress_note_syn(const struct listener_sight *at,
+					     struct rec_snapshot *snap)
+{
+	if (listener_quarter(at, at->syn_length))
 		snap->syn_bits |= SNAP_SYN_LAST_QUARTER;
-	counters = listener_counters(tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter);
-	if (!counters)
-		return;
-	counters->syns++;
-	if (snap->queues.accept_length > snap->queues.accept_limit)
-		counters->drops[LISTENER_DROP_ACCEPT_QUEUE_FULL]++;
-	else if (snap->state == KS_LISTEN && snap->queues.syn_length > snap->queues.accept_limit &&
-		 !ipv4->sysctl_tcp_syncookies)
-		counters->drops[LISTENER_DROP_SYN_QUEUE_FULL]++;
-}
-
-/*
- * The handshake's last ACK meets a request whose listener has no room. linux
- * net/ipv4/tcp_minisocks.c:tcp_check_req: the request remembers it (acked) and stays. A bare ACK
- * under TCP_DEFER_ACCEPT is put off before the queue is looked at.
- */
-static __always_inline void listener_final_ack(struct bpf_sock *sk, const struct sighting *seen)
-{
-	const struct rec_snapshot *snap = &seen->snapshot;
-	const struct parsed_segment *segment = &seen->segment;
-	struct listener_counters *counters;
-	struct tcp_request_sock *req;
-
-	if (!(snap->bits & SNAP_QUEUES) || snap->bits & SNAP_ACKED ||
-	    snap->queues.accept_length <= snap->queues.accept_limit)
-		return;
-	if (snap->bits & SNAP_DEFER && !segment->payload_bytes)
-		return;
-	req = bpf_skc_to_tcp_request_sock(sk);
-	if (!req || segment->ack != req->snt_isn + 1 || segment->seq != req->rcv_nxt)
-		return;
-	counters = listener_counters(BPF_CORE_READ(
-		snapshot_listener(req), inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter));
-	if (counters)
-		counters->drops[LISTENER_DROP_FINAL_ACK_REFUSED]++;
 }
 
 /* A SYN over TIME_WAIT goes to the listener, if there is one: report that one's queues. */
-static __always_inline void ingress_listener_behind(struct sighting *seen)
+static __always_inline void ingress_listener_behind(struct sighting *seen, bool recycles)
 {
 	const struct parsed_segment *segment = &seen->segment;
+	struct listener_sight at = { .time_wait = 1 };
 	const __u32 any[4] = {};
 	struct tcp_sock *tp;
 	struct bpf_sock *sk;
@@ -104,9 +71,138 @@ static __always_inline void ingress_listener_behind(struct sighting *seen)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp && sk->state == KS_LISTEN) {
 		snapshot_queues(tp, &seen->snapshot);
-		listener_syn(sk, &seen->snapshot);
+		listener_see(tp, &at);
+		ingress_note_syn(&at, &seen->snapshot);
+		if (recycles)
+			listener_count_syn(&at);
 	}
 	bpf_sk_release(sk);
+}
+
+static __always_inline void ingress_syn(struct bpf_sock *sk, struct rec_snapshot *snap)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct listener_sight at = {};
+
+	if (!tp)
+		return;
+	listener_see(tp, &at);
+	ingress_note_syn(&at, snap);
+	listener_count_syn(&at);
+}
+
+/* linux net/ipv4/tcp_minisocks.c:tcp_in_window, of a request. */
+static __always_inline bool ingress_in_window(const struct tcp_request_sock *req,
+					      const struct parsed_segment *segment)
+{
+	__u32 end = segment->seq + segment->payload_bytes + !!(segment->tcp_flags & TCPF_FIN);
+	__u32 limit = req->rcv_nxt + req->req.req.__req_common.skc_rcv_wnd;
+
+	if (segment->seq == req->rcv_nxt)
+		return true;
+	return (__s32)(end - req->rcv_nxt) > 0 && (__s32)(segment->seq - limit) < 0;
+}
+
+/* How long the request has waited; 0 while its child will tell (tcp_synack_rtt_meas). */
+static __always_inline __u64 ingress_waited_ns(const struct tcp_request_sock *req)
+{
+	if (!req->req.req.num_retrans || !req->snt_synack)
+		return 0;
+	return bpf_ktime_get_ns() - req->snt_synack * 1000;
+}
+
+/*
+ * An ACK meets a request. linux net/ipv4/tcp_minisocks.c:tcp_check_req: where the listener has no
+ * room, the request remembers it (acked) and stays. A bare ACK under TCP_DEFER_ACCEPT is put off
+ * before the queue is looked at, until that many SYN-ACKs timed out.
+ */
+static __always_inline void ingress_final_ack(struct bpf_sock *sk, const struct sighting *seen,
+					      bool xdp)
+{
+	const struct rec_snapshot *snap = &seen->snapshot;
+	const struct parsed_segment *segment = &seen->segment;
+	struct listener_sight at = { .early = xdp };
+	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+
+	if (!req || segment->ack != req->snt_isn + 1 || !ingress_in_window(req, segment) ||
+	    !listener_see_request(req, snap, &at))
+		return;
+	if (snap->bits & SNAP_DEFER && !segment->payload_bytes &&
+	    BPF_CORE_READ_BITFIELD(&req->req.req, num_timeout) <
+		    BPF_CORE_READ(snapshot_listener(req),
+				  inet_conn.icsk_accept_queue.rskq_defer_accept)) {
+		listener_count_deferred(at.cookie);
+		return;
+	}
+	listener_count_final_ack(&at, LISTENER_DROP_FINAL_ACK_REFUSED, ingress_waited_ns(req));
+}
+
+/*
+ * Did the SYN queue overflow of late, so that this may be a cookie's? linux
+ * include/net/tcp.h:tcp_synq_no_recent_overflow: 32-bit jiffies, two minutes, a second's tolerance.
+ */
+static __always_inline bool ingress_cookies_due(const struct tcp_sock *tp)
+{
+	const struct sock_reuseport *group = tp->inet_conn.icsk_inet.sk.sk_reuseport_cb;
+	__u32 last = (__u32)tp->rx_opt.ts_recent_stamp;
+
+	if (group)
+		last = BPF_CORE_READ(group, synq_overflow_ts);
+	return (__u32)bpf_jiffies64() - (last - config.hz) <= 121 * config.hz;
+}
+
+/* The headers of a segment again, as far as a cookie is made of them. */
+struct cookie_headers {
+	__u8 ip[PARSE_IPV6_BYTES];
+	__u8 tcp[PARSE_TCP_BYTES];
+};
+
+static __always_inline void ingress_rebuild(const struct parsed_segment *segment,
+					    struct cookie_headers *ret)
+{
+	__u32 *words = (__u32 *)ret->tcp;
+	__u16 *ports = (__u16 *)ret->tcp;
+
+	if (segment->ipv6) {
+		ret->ip[0] = 0x60;
+		__builtin_memcpy(ret->ip + 8, segment->source, 16);
+		__builtin_memcpy(ret->ip + 24, segment->destination, 16);
+	} else {
+		ret->ip[0] = 0x45;
+		__builtin_memcpy(ret->ip + 12, segment->source, 4);
+		__builtin_memcpy(ret->ip + 16, segment->destination, 4);
+	}
+	ports[0] = bpf_htons(segment->source_port);
+	ports[1] = bpf_htons(segment->destination_port);
+	words[1] = bpf_htonl(segment->seq);
+	words[2] = bpf_htonl(segment->ack);
+	ret->tcp[12] = PARSE_TCP_BYTES / 4 << 4;
+	ret->tcp[13] = TCPF_ACK;
+}
+
+/*
+ * An ACK meets the listener itself: a SYN cookie's answer, or nothing we know. The kernel's own
+ * check says which (linux net/ipv4/syncookies.c:cookie_v4_check).
+ */
+static __always_inline void ingress_cookie_ack(struct bpf_sock *sk, const struct sighting *seen,
+					       bool xdp)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct listener_sight at = { .early = xdp };
+	struct cookie_headers headers = {};
+	bool valid;
+
+	if (!tp)
+		return;
+	listener_see(tp, &at);
+	if (!at.syncookies || !ingress_cookies_due(tp))
+		return;
+	ingress_rebuild(&seen->segment, &headers);
+	valid = !bpf_tcp_check_syncookie(sk, headers.ip, sizeof(headers.ip),
+					 (struct tcphdr *)headers.tcp, sizeof(headers.tcp));
+	listener_count_cookie_ack(at.cookie, valid);
+	if (valid)
+		listener_count_final_ack(&at, LISTENER_DROP_COOKIE_REFUSED, 0);
 }
 
 /* Does a plain segment on a socket in this state complete something? (Looked at before a snapshot.) */
@@ -125,18 +221,32 @@ static __always_inline bool ingress_state_waits(__u8 state)
 	return false;
 }
 
+static __always_inline bool ingress_time_wait(struct bpf_sock *sk, struct sighting *seen, bool xdp)
+{
+	struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(sk);
+
+	if (!tw)
+		return false;
+	segment_options(seen, xdp);
+	return ingress_recycles(tw, seen);
+}
+
 /* The socket was found and is worth a look; says whether the segment is worth a record. */
-static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struct sighting *seen)
+static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struct sighting *seen,
+					  bool xdp, bool *ret_recycles)
 {
 	const struct parsed_segment *segment = &seen->segment;
-	bool opens = (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
+	bool acks = (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_ACK;
 
 	snapshot_socket(sk, state, &seen->snapshot);
-	if (opens && state == KS_LISTEN)
-		listener_syn(sk, &seen->snapshot);
-	else if (state == KS_NEW_SYN_RECV &&
-		 (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_ACK)
-		listener_final_ack(sk, seen);
+	if (state == KS_LISTEN && ingress_opens(segment))
+		ingress_syn(sk, &seen->snapshot);
+	else if (state == KS_LISTEN && acks)
+		ingress_cookie_ack(sk, seen, xdp);
+	else if (state == KS_NEW_SYN_RECV && acks)
+		ingress_final_ack(sk, seen, xdp);
+	else if (state == KS_TIME_WAIT && ingress_opens(segment))
+		*ret_recycles = ingress_time_wait(sk, seen, xdp);
 	if (segment->tcp_flags & SEGMENT_CONTROL)
 		return true;
 	if (state == KS_FIN_WAIT1 || state == KS_CLOSING || state == KS_LAST_ACK)
@@ -148,7 +258,7 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 {
 	const struct parsed_segment *segment = &seen->segment;
 	bool control = segment->tcp_flags & SEGMENT_CONTROL;
-	bool wanted = control;
+	bool wanted = control, recycles = false;
 	struct bpf_sock *sk;
 	__u8 state = KS_NONE;
 
@@ -157,7 +267,7 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 	if (sk) {
 		state = sk->state;
 		if (control || ingress_state_waits(state))
-			wanted = ingress_judge(sk, state, seen);
+			wanted = ingress_judge(sk, state, seen, xdp, &recycles);
 		bpf_sk_release(sk);
 	} else if (!segment_address_is_local(seen->netns, segment->destination, segment->ipv6)) {
 		segment_ignore(seen, IGNORED_TRANSIT);
@@ -168,7 +278,7 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 		return;
 	seen->snapshot.bits |= SNAP_LOOKED;
 	if (state == KS_TIME_WAIT && segment->tcp_flags & TCPF_SYN)
-		ingress_listener_behind(seen);
+		ingress_listener_behind(seen, recycles);
 	segment_record(seen, xdp);
 }
 

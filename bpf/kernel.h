@@ -90,6 +90,7 @@ struct sock_common {
 	/* one word, three readings: flags of a full socket; a request's listener */
 	unsigned long skc_flags;
 	__u32 skc_tw_rcv_nxt;
+	__u32 skc_rcv_wnd; /* the same word, of a request */
 	__u32 skc_tw_snd_nxt;
 };
 
@@ -97,8 +98,13 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct sock_reuseport {
+	unsigned int synq_overflow_ts;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_reuseport *sk_reuseport_cb;
 	atomic_t sk_drops;
 	struct {
 		int len;
@@ -129,8 +135,14 @@ struct inet_connection_sock {
 	__u8 icsk_probes_out;
 };
 
+struct tcp_options_received {
+	int ts_recent_stamp; /* of a listener: when its SYN queue last was full, in jiffies */
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	struct tcp_options_received rx_opt;
+	__u32 srtt_us;
 	__u32 segs_out;
 	__u32 total_retrans;
 	__u32 rcv_nxt;
@@ -145,6 +157,8 @@ struct tcp_sock {
 
 struct request_sock {
 	struct sock_common __req_common;
+	__u8 num_retrans;
+	__u8 num_timeout : 7;
 };
 
 struct inet_request_sock {
@@ -154,6 +168,7 @@ struct inet_request_sock {
 
 struct tcp_request_sock {
 	struct inet_request_sock req;
+	__u64 snt_synack; /* the first one, in us of the monotonic clock; a cookie's: 0 */
 	__u32 snt_isn;
 	__u32 rcv_nxt;
 };
@@ -165,6 +180,8 @@ struct inet_timewait_sock {
 
 struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
+	__u32 tw_ts_recent;
+	int tw_ts_recent_stamp; /* 0: timestamps are not in use */
 };
 
 struct sk_buff {
@@ -198,6 +215,7 @@ enum skb_drop_reason {
 	SKB_CONSUMED = 1,
 	SKB_DROP_REASON_NOT_SPECIFIED = 2,
 	SKB_DROP_REASON_QUEUE_PURGE = 3,
+	SKB_DROP_REASON_NO_SOCKET = 4,
 };
 
 #endif

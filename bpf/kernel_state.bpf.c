@@ -23,6 +23,7 @@
  * Two tracepoints changed their prototype; the loader picks the variant by BTF.
  */
 #include "emit.h"
+#include "listener.h"
 #include "maps.h"
 #include "origin.h"
 
@@ -100,16 +101,49 @@ static __always_inline void listen_write(const struct tcp_sock *tp, __u64 cookie
 	emit_submit(&emission);
 }
 
+static __always_inline void tuple_local(const struct tuple *tuple, __u32 ret[4])
+{
+	__u32 mapped[4] = { 0, 0, bpf_htonl(0xffff), tuple->local[0] };
+
+	__builtin_memcpy(ret, tuple->ipv6 ? tuple->local : mapped, 16);
+}
+
 static __always_inline void listener_begins(const struct tcp_sock *tp, __u64 cookie,
 					    const struct tuple *tuple)
 {
-	struct listener_counters zero = {};
+	struct listening_key key = {
+		.netns = tuple->netns,
+		.port = tuple->local_port,
+	};
 
-	bpf_map_update_elem(&listeners, &cookie, &zero, BPF_NOEXIST);
+	listener_cell(cookie);
+	tuple_local(tuple, (__u32 *)key.address);
+	bpf_map_update_elem(&listening, &key, &cookie, BPF_ANY);
 	if (tuple->ipv6)
 		listen_write(tp, cookie, tuple, true);
 	else
 		listen_write(tp, cookie, tuple, false);
+}
+
+/*
+ * SYN_RECV->ESTABLISHED: a listener's child, unless both ends opened at once, and then nobody
+ * listens there. srtt_us is eight times the time from its SYN-ACK to the ACK, and 0 where there
+ * was more than one (linux net/ipv4/tcp_input.c:tcp_synack_rtt_meas).
+ */
+static __always_inline void listener_child(const struct tcp_sock *tp, const struct tuple *tuple)
+{
+	struct listener_cell *cell;
+	__u32 address[4];
+	__u64 *cookie;
+
+	tuple_local(tuple, address);
+	cookie = listening_for(tuple->netns, address, tuple->local_port);
+	cell = cookie ? listener_cell(*cookie) : NULL;
+	if (!cell)
+		return;
+	emit_count(&cell->counters.handshakes);
+	if (tp->srtt_us)
+		listener_latency(&cell->counters, (__u64)(tp->srtt_us >> 3) * 1000);
 }
 
 /* The watched namespace it happened in; 0: none, or it says nothing. */
@@ -143,6 +177,8 @@ static __always_inline void state_changed(struct sock *sk, int old_state, int ne
 		state_write(tp, cookie, old_state, new_state, &tuple, false);
 	if (new_state == KS_LISTEN)
 		listener_begins(tp, cookie, &tuple);
+	else if (old_state == KS_SYN_RECV && new_state == KS_ESTABLISHED)
+		listener_child(tp, &tuple);
 }
 
 static __always_inline void state_event_set(struct state_event *event, const struct sock *sk,
@@ -265,9 +301,13 @@ SEC("tp_btf/tcp_retransmit_synack")
 int BPF_PROG(on_retransmit_synack, struct sock *sk, struct request_sock *req)
 {
 	__u32 netns = origin_netns(sk->__sk_common.skc_net.net);
+	struct listener_cell *cell;
 
 	if (!netns)
 		return 0;
+	cell = listener_cell(sk->__sk_common.skc_cookie.counter);
+	if (cell)
+		emit_count(&cell->counters.synacks_retransmitted);
 	retransmit_count(RETRANSMITTED_SYNACK);
 	retransmit(&req->__req_common, netns, RETRANSMIT_SYNACK, TCPF_SYN | TCPF_ACK);
 	return 0;
@@ -472,6 +512,27 @@ static __always_inline __u32 drop_netns(const struct sk_buff *skb, const struct 
 }
 
 /*
+ * A SYN that something before TCP took away: netfilter, a policy, a checksum. Of those that a
+ * listener refuses none comes here, and a repeated one that meets its request is NOT_SPECIFIED.
+ */
+static __always_inline void drop_filtered(__u32 reason, const struct sock *rx_sk,
+					  const struct tuple *tuple)
+{
+	struct listener_cell *cell;
+	__u32 address[4];
+	__u64 *cookie;
+
+	if (rx_sk || DROP_REASON_IS(reason, SKB_DROP_REASON_NOT_SPECIFIED) ||
+	    DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
+		return;
+	tuple_local(tuple, address);
+	cookie = listening_for(tuple->netns, address, tuple->local_port);
+	cell = cookie ? listener_cell(*cookie) : NULL;
+	if (cell)
+		emit_count(&cell->counters.drops[LISTENER_DROP_FILTERED]);
+}
+
+/*
  * An skb of ours that leaves has a socket and was never received. One that arrived counts if a
  * socket took it in or its local address is ours; the rest is somebody's transit.
  */
@@ -502,6 +563,8 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	asm volatile("" : "+r"(slot)); /* keep the mask: the verifier has lost the range */
 	if (total)
 		emit_count(&total->dropped[slot & (DROP_REASONS_MAX - 1)]);
+	if (!sent && (segment.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN)
+		drop_filtered(reason, rx_sk, &tuple);
 	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
 		return;
 	ifindex = BPF_CORE_READ(skb, skb_iif);

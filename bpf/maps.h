@@ -86,14 +86,36 @@ struct {
 /*
  * Socket cookie of a listener -> counts. Added here at CLOSE->LISTEN and at the first SYN; the
  * daemon deletes after LISTEN->CLOSE. Key 0: listeners that had no cookie yet (they were there
- * before us, and neither the iterator nor their own traffic has made one).
+ * before us, and neither the iterator nor their own traffic has made one). Not preallocated: an
+ * entry takes 0.7 kB a CPU, and few hosts have many.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, LISTENERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
-	__type(value, struct listener_counters);
+	__type(value, struct listener_cell);
 } listeners SEC(".maps") __weak;
+
+/* One value, never written: a new listener's, too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct listener_cell);
+} listener_zero SEC(".maps") __weak;
+
+/*
+ * Listening address -> the cookie under which its children are counted. Added here at
+ * CLOSE->LISTEN and by the daemon for those that a sweep finds; the daemon deletes, or gives the
+ * address to another member of its SO_REUSEPORT group.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LISTENERS_MAX);
+	__type(key, struct listening_key);
+	__type(value, __u64);
+} listening SEC(".maps") __weak;
 
 struct local_prefix {
 	__u32 prefixlen;  /* of what follows */

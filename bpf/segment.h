@@ -86,8 +86,8 @@ static __always_inline void segment_options(struct sighting *seen, bool xdp)
 {
 	struct option_scratch scratch;
 
-	if (!seen->segment.option_bytes)
-		return;
+	if (!seen->segment.option_bytes || seen->options.present)
+		return; /* none, or parsed before */
 	__builtin_memset(&scratch, 0, sizeof(scratch));
 	if (xdp)
 		segment_options_xdp(seen->ctx, &seen->segment, &scratch, &seen->options);

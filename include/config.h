@@ -9,7 +9,8 @@ struct config {
 	__u32 netns; /* inode number of the one watched network namespace; 0: see map `namespaces` */
 	__u32 nr_cpus;	 /* possible CPUs: one ring of each family per CPU */
 	__u8 rst_reason; /* tcp_send_reset carries a reason (6.10+), found from BTF */
-	__u8 reserved[7];
+	__u8 reserved[3];
+	__u32 hz; /* jiffies a second */
 };
 
 /* Bytes of one CPU's ring (a power of two, a multiple of the page size). */

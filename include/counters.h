@@ -78,11 +78,19 @@ struct total_counters {
 	__u64 dropped[DROP_REASONS_MAX];    /* kfree_skb of TCP, by reason */
 };
 
-/* Why a listener refused: the kernel's own predicates, evaluated when the segment arrived. */
+/*
+ * Why a listener refused: the kernel's own predicates, evaluated when the segment arrived. Which
+ * of the kernel's counters moves with each is in daemon/listen/namespace.c.
+ */
 #define LISTENER_DROPS(X)                                                                          \
 	X(ACCEPT_QUEUE_FULL, "accept_queue_full")	    /* at the SYN */                       \
 	X(FINAL_ACK_REFUSED, "final_ack_accept_queue_full") /* at the handshake's last ACK */      \
-	X(SYN_QUEUE_FULL, "syn_queue_full")
+	X(COOKIE_REFUSED, "cookie_ack_accept_queue_full")   /* the same, of a cookie */            \
+	X(SYN_QUEUE_FULL, "syn_queue_full")		    /* and tcp_syncookies is 0 */          \
+	X(LAST_QUARTER, "last_quarter")	    /* kept for peers known: tcp_max_syn_backlog */        \
+	X(COOKIE_INVALID, "cookie_invalid") /* an ACK that answers no cookie of ours */            \
+	X(FILTERED, "filtered")		    /* a SYN that was dropped before TCP */                \
+	X(OTHER, "other") /* a SYN that had no answer, and nothing above says why */
 
 enum listener_drop {
 #define X(name, label) LISTENER_DROP_##name,
@@ -91,11 +99,76 @@ enum listener_drop {
 	LISTENER_DROP_NR
 };
 
-/* One value per listening socket: map `listeners`, per-CPU hash, key = its cookie.
- * BPF adds at CLOSE->LISTEN and at the first SYN, the daemon deletes after LISTEN->CLOSE. */
+/*
+ * How full a queue was, in per cent of its limit: 0, up to 10, 25, 50, 75, 90, 100, and more. A
+ * queue holds one more than its limit: only "more" is full.
+ */
+#define FILL_PERCENT                                                                               \
+	{                                                                                          \
+		0, 10, 25, 50, 75, 90, 100                                                         \
+	}
+#define FILL_BUCKETS 8
+#define FILL_PARTS 1000000000u /* parts of the limit in which the sum counts */
+
+struct fill_histogram {
+	__u64 buckets[FILL_BUCKETS]; /* not cumulative */
+	__u64 sum;		     /* of length / limit, in FILL_PARTS */
+};
+
+#define LISTENER_LATENCY_BUCKETS 24
+#define LISTENER_LATENCY_NS(b) (16000ull << (b)) /* upper bound of bucket b; the last has none */
+
+/*
+ * One value per listening socket: map `listeners`, per-CPU hash, key = its cookie. BPF adds at
+ * CLOSE->LISTEN and at the first SYN, the daemon deletes after LISTEN->CLOSE. Nothing but __u64:
+ * the daemon adds them up as an array.
+ */
 struct listener_counters {
-	__u64 syns;
+	__u64 syns;    /* for LISTEN, or for a TIME_WAIT minisock that gives way to it */
+	__u64 synacks; /* sent: retransmitted ones and cookies too */
+	__u64 synacks_retransmitted;
+	__u64 handshakes; /* children born */
+	__u64 cookies_sent, cookies_accepted;
+	__u64 cookies_wanted; /* SYNs that asked for one: the SYN queue was full, or it is the rule */
+	/*
+	 * ACKs that complete a handshake, if there is room; those that XDP saw by themselves, as it
+	 * takes what comes in one batch behind such an ACK for another.
+	 */
+	__u64 attempts, attempts_early;
+	__u64 deferred; /* bare ACKs put off by TCP_DEFER_ACCEPT */
 	__u64 drops[LISTENER_DROP_NR];
+	/*
+	 * Where the predicates need the outcome. Whether a SYN queue of exactly its limit is full
+	 * differs between kernels, and the last quarter is open to peers of whom a round-trip time
+	 * is remembered: how many SYNs met such a queue, and how many requests came of it.
+	 */
+	__u64 at_limit, at_limit_cookies, at_limit_time_wait, beyond_limit;
+	__u64 quarter_time_wait, quarter_admitted;
+	struct fill_histogram syn_fill, accept_fill; /* at each SYN */
+	__u64 latency[LISTENER_LATENCY_BUCKETS];     /* first SYN-ACK to the child */
+	__u64 latency_ns;			     /* sum */
+};
+
+/* Longest queues of a window of 2^LISTENER_WINDOW_SHIFT ns, about 69 s. */
+#define LISTENER_WINDOW_SHIFT 36
+
+struct listener_peak {
+	__u64 window; /* its number: the time >> LISTENER_WINDOW_SHIFT */
+	__u32 syn_length, accept_length;
+};
+
+/* What the map holds: the counters, and the peaks of the last even and odd window. */
+struct listener_cell {
+	struct listener_counters counters;
+	struct listener_peak peaks[2];
+};
+
+/* Who listens where: map `listening`, -> cookie; of SO_REUSEPORT members any. */
+struct listening_key {
+	__u32 netns;
+	__u16 port;
+	__u16 reserved;
+	__u8 address[16]; /* v4-mapped for IPv4 */
 };
 
 #endif

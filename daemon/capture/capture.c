@@ -475,15 +475,9 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 	return err ? err : taps_stats(capture->taps, stats);
 }
 
-int capture_listener_get(struct capture *capture, uint64_t cookie,
-			 struct listener_counters *ret_counters)
+const struct listener_maps *capture_listeners(const struct capture *capture)
 {
-	return loader_listener(capture->loader, cookie, ret_counters);
-}
-
-int capture_listener_delete(struct capture *capture, uint64_t cookie)
-{
-	return loader_listener_delete(capture->loader, cookie);
+	return loader_listeners(capture->loader);
 }
 
 uint32_t capture_netns(const struct capture *capture)

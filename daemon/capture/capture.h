@@ -27,6 +27,7 @@
 #include "capture/capture_stats.h"
 #include "capture/decode.h"
 #include "capture/kernel_facts.h"
+#include "capture/listener_maps.h"
 #include "settings.h"
 
 /* Where a record came from: enum rec_ring, or this for those that passed through no ring. */
@@ -68,10 +69,8 @@ void capture_sweep(struct capture *capture);
 /* Fills *stats whole; reads the per-CPU counters. 0 or -errno. */
 int capture_stats(struct capture *capture, struct capture_stats *stats);
 
-/* Counters of the listening socket with this cookie. 0, or -ENOENT. */
-int capture_listener_get(struct capture *capture, uint64_t cookie,
-			 struct listener_counters *ret_counters);
-int capture_listener_delete(struct capture *capture, uint64_t cookie);
+/* Counters of the listening sockets; the maps stay the capture's. */
+const struct listener_maps *capture_listeners(const struct capture *capture);
 
 /* Inode number of the watched network namespace. */
 uint32_t capture_netns(const struct capture *capture);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -28,6 +29,7 @@ struct loader {
 	struct bpf_link *links[PROGRAMS_MAX];
 	const struct bpf_program *linked[PROGRAMS_MAX]; /* whose links these are */
 	uint32_t nr_links;
+	struct listener_maps listeners;
 	void *scratch; /* one per-CPU value of the largest kind */
 };
 
@@ -187,12 +189,23 @@ static int rings_enter(const struct loader *loader, enum rec_ring family, const 
 	return 0;
 }
 
+/* The coarse clocks move once a jiffy (linux kernel/time/posix-timers.c). */
+static uint32_t jiffies_per_second(void)
+{
+	struct timespec jiffy = { 0 };
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy) || jiffy.tv_nsec <= 0)
+		return 250;
+	return (uint32_t)(NS_PER_SEC / (uint64_t)jiffy.tv_nsec);
+}
+
 static int load(struct loader *loader, uint32_t ring_bytes)
 {
 	struct witness *skel = loader->skel;
 	struct config config = {
 		.netns = loader->several ? 0 : loader->netns,
 		.nr_cpus = loader->cpus,
+		.hz = jiffies_per_second(),
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
 	};
 	int err;
@@ -210,6 +223,9 @@ static int load(struct loader *loader, uint32_t ring_bytes)
 		err = rings_enter(loader, RING_SEGMENT, skel->maps.segment_rings);
 	if (!err)
 		err = rings_enter(loader, RING_KERNEL, skel->maps.kernel_rings);
+	if (!err)
+		err = listener_maps_init(&loader->listeners, bpf_map__fd(skel->maps.listeners),
+					 bpf_map__fd(skel->maps.listening), loader->cpus);
 	return err;
 }
 
@@ -282,6 +298,7 @@ void loader_free(struct loader *loader)
 	kernel_facts_free(loader->facts);
 	free(loader->ring_bytes);
 	free(loader->online);
+	listener_maps_fini(&loader->listeners);
 	free(loader->scratch);
 	free(loader);
 }
@@ -494,23 +511,9 @@ uint32_t loader_losses(const struct loader *loader, struct loss_row *rows, uint3
 	return count;
 }
 
-int loader_listener(const struct loader *loader, uint64_t cookie,
-		    struct listener_counters *ret_counters)
+const struct listener_maps *loader_listeners(const struct loader *loader)
 {
-	struct listener_counters sum = { 0 };
-	int err =
-		sum_cpus(loader, loader->skel->maps.listeners, &cookie, (__u64 *)&sum, sizeof(sum));
-
-	if (!err)
-		*ret_counters = sum;
-	return err;
-}
-
-int loader_listener_delete(const struct loader *loader, uint64_t cookie)
-{
-	int map = bpf_map__fd(loader->skel->maps.listeners);
-
-	return bpf_map_delete_elem(map, &cookie) ? -errno : 0;
+	return &loader->listeners;
 }
 
 static bool is_link_live(const struct loader *loader, const struct bpf_program *program)

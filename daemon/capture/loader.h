@@ -14,6 +14,7 @@
 #include "capture/capture_stats.h"
 #include "capture/decode.h"
 #include "capture/kernel_facts.h"
+#include "capture/listener_maps.h"
 #include "capture/ring.h"
 
 struct loader;
@@ -64,9 +65,8 @@ int loader_totals(const struct loader *loader, struct total_counters *ret_totals
  * cannot be read.
  */
 uint32_t loader_losses(const struct loader *loader, struct loss_row *rows, uint32_t max);
-int loader_listener(const struct loader *loader, uint64_t cookie,
-		    struct listener_counters *ret_counters);
-int loader_listener_delete(const struct loader *loader, uint64_t cookie);
+/* Stays the loader's. */
+const struct listener_maps *loader_listeners(const struct loader *loader);
 
 /* Rows of the tracepoint programs, and the cost of all. Returns how many were written. */
 uint32_t loader_tracepoints(const struct loader *loader, struct program_row *rows, uint32_t max);

@@ -138,6 +138,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	};
 
 	pipeline_feed(pipeline, &tick, sizeof(tick), RING_NR);
+	listeners_tick(pipeline->listeners, now_ns);
 	/* whoever reads the events meanwhile can read what they came from */
 	if (has_log(pipeline))
 		check_log(pipeline, recordlog_flush(pipeline->settings.log));

@@ -22,6 +22,7 @@
 #include "cli/cli.h"
 #include "cli/pipeline.h"
 #include "export/http.h"
+#include "listen/namespace.h"
 #include "log.h"
 #include "settings.h"
 #include "util.h"
@@ -45,6 +46,7 @@ struct run {
 	struct mailbox *mailbox;
 	struct http *http;
 	int epoll_fd, signal_fd;
+	struct listen_mibs mibs_at_start; /* when the programs were attached */
 	uint64_t started_ns, listeners_looked_ns;
 	uint64_t taken; /* records fed so far */
 	bool seeded;	/* the first sweep is complete */
@@ -105,6 +107,23 @@ static void snapshot_spaces(const struct run *run, struct export_view *view)
 	}
 }
 
+static void listen_snapshot(struct run *run, struct listen_view *view)
+{
+	struct listener_counters sum;
+	struct listen_mibs explained, mibs = run->mibs_at_start;
+
+	/* Ours first: what happens in between is unexplained for a moment, and never less than 0. */
+	listeners_sum(run->pipeline.listeners, &sum);
+	explained = listen_mibs_of(&sum);
+	if (listen_mibs_read(&mibs))
+		return;
+	for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
+		view->unexplained[mib] =
+			(int64_t)(mibs.at[mib] - run->mibs_at_start.at[mib] - explained.at[mib]);
+	listen_sysctls_read(&view->sysctls);
+	view->syn_queue_test = listeners_syn_queue_test(run->pipeline.listeners);
+}
+
 static void snapshot(void *context, struct export_view *view)
 {
 	struct run *run = context;
@@ -122,6 +141,7 @@ static void snapshot(void *context, struct export_view *view)
 	view->nr_listeners = (view->labelled ? listeners_labelled : listeners_busiest)(
 		run->pipeline.listeners, view->listeners, view->listeners_max,
 		&view->total_listeners, &view->other);
+	listen_snapshot(run, &view->listen);
 	view->started_ns = run->started_ns;
 	view->ready = run->seeded;
 }
@@ -200,18 +220,26 @@ static int look(void *context, const struct conn_key *key, uint32_t ifindex,
 	return capture_look(run->capture, key, ifindex, ret_look);
 }
 
-static int listener_counters(void *context, uint64_t cookie, struct listener_counters *ret)
+static int listener_read(void *context, uint64_t cookie, struct listener_reading *ret)
 {
 	const struct run *run = context;
 
-	return capture_listener_get(run->capture, cookie, ret);
+	return listener_maps_read(capture_listeners(run->capture), cookie,
+				  clock_ns(CLOCK_MONOTONIC), ret);
 }
 
 static void listener_forget(void *context, uint64_t cookie)
 {
 	const struct run *run = context;
 
-	capture_listener_delete(run->capture, cookie);
+	listener_maps_delete(capture_listeners(run->capture), cookie);
+}
+
+static void listener_name(void *context, const struct conn_key *key, uint64_t from, uint64_t cookie)
+{
+	const struct run *run = context;
+
+	listener_maps_name(capture_listeners(run->capture), key, from, cookie);
 }
 
 /* --- setting up, in the order of the data --- */
@@ -254,7 +282,8 @@ static int open_pipeline(struct run *run)
 		.reasons = capture_drop_reasons(run->capture),
 		.context = run,
 		.look = look,
-		.listeners = { run, listener_counters, listener_forget },
+		.listeners = { run, capture_netns(run->capture), listener_read,
+			       listener_forget, listener_name },
 		.listeners_max = (uint32_t)settings->listeners_max,
 	};
 	int err = open_record_log(run, wall_offset_ns);
@@ -336,6 +365,8 @@ static int open_all(struct run *run)
 		err = open_pipeline(run);
 	if (!err)
 		err = open_http(run);
+	if (!err && listen_mibs_read(&run->mibs_at_start))
+		log_warn("/proc/net/netstat cannot be read: listeners' drops go unverified");
 	if (!err)
 		err = capture_start(run->capture);
 	if (err)

@@ -4,7 +4,7 @@
 
 #include "export/report.h"
 
-static void begin(struct json *json, struct text *out, uint64_t wall_ns)
+void api_begin(struct json *json, struct text *out, uint64_t wall_ns)
 {
 	json_init(json, out);
 	json_object_begin(json, NULL);
@@ -12,7 +12,7 @@ static void begin(struct json *json, struct text *out, uint64_t wall_ns)
 	json_time(json, "time", wall_ns);
 }
 
-static void end(struct json *json)
+void api_end(struct json *json)
 {
 	json_object_end(json);
 	text_char(json->out, '\n');
@@ -136,7 +136,7 @@ void api_status(const struct export_view *view, struct text *out)
 {
 	struct json json;
 
-	begin(&json, out, view->wall_ns);
+	api_begin(&json, out, view->wall_ns);
 	json_string(&json, "version", view->build->version);
 	json_string(&json, "revision", view->build->revision);
 	json_bool(&json, "ready", view->ready);
@@ -151,64 +151,7 @@ void api_status(const struct export_view *view, struct text *out)
 	json_u64(&json, "written", view->events.written);
 	json_u64(&json, "dropped", view->events.dropped);
 	json_object_end(&json);
-	end(&json);
-}
-
-static void listener_numbers(struct json *json, const struct listener_row *row)
-{
-	static const char *const drops[] = {
-#define X(name, label) label,
-		LISTENER_DROPS(X)
-#undef X
-	};
-
-	json_u64(json, "sockets", row->members);
-	json_u64(json, "syn_queue_length", row->syn_length);
-	json_u64(json, "accept_queue_length", row->accept_length);
-	json_u64(json, "accept_queue_limit", row->accept_limit);
-	json_u64(json, "syns", row->counters.syns);
-	json_object_begin(json, "drops");
-	for (int reason = 0; reason < LISTENER_DROP_NR; reason++)
-		json_u64(json, drops[reason], row->counters.drops[reason]);
-	json_object_end(json);
-}
-
-static void listener_owner(struct json *json, const struct listener_row *row)
-{
-	char command[REC_COMM_BYTES + 1] = "";
-
-	if (!row->pid) {
-		json_null(json, "pid");
-		json_null(json, "command");
-		return;
-	}
-	for (int i = 0; i < REC_COMM_BYTES && row->comm[i]; i++)
-		command[i] = row->comm[i];
-	json_u64(json, "pid", row->pid);
-	json_string(json, "command", command);
-}
-
-void api_listeners(const struct export_view *view, struct text *out)
-{
-	struct json json;
-
-	begin(&json, out, view->wall_ns);
-	json_u64(&json, "total", view->total_listeners);
-	json_array_begin(&json, "listeners");
-	for (size_t i = 0; i < view->nr_listeners; i++) {
-		json_object_begin(&json, NULL);
-		json_string(&json, "listener", view->names[i].listener);
-		json_u64(&json, "netns", view->listeners[i].key.netns);
-		json_string(&json, "netns_name", view->names[i].netns);
-		listener_numbers(&json, &view->listeners[i]);
-		listener_owner(&json, &view->listeners[i]);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
-	json_object_begin(&json, "other");
-	listener_numbers(&json, &view->other);
-	json_object_end(&json);
-	end(&json);
+	api_end(&json);
 }
 
 void api_connections(const struct api_instant *at, const struct connection_report *reports,
@@ -216,7 +159,7 @@ void api_connections(const struct api_instant *at, const struct connection_repor
 {
 	struct json json;
 
-	begin(&json, out, at->wall_ns);
+	api_begin(&json, out, at->wall_ns);
 	json_array_begin(&json, "connections");
 	for (size_t i = 0; i < count; i++) {
 		json_object_begin(&json, NULL);
@@ -231,7 +174,7 @@ void api_connections(const struct api_instant *at, const struct connection_repor
 		json_u64(&json, "next_cursor", next_cursor);
 	else
 		json_null(&json, "next_cursor");
-	end(&json);
+	api_end(&json);
 }
 
 void api_error(const char *text, struct text *out)
@@ -241,5 +184,5 @@ void api_error(const char *text, struct text *out)
 	json_init(&json, out);
 	json_object_begin(&json, NULL);
 	json_string(&json, "error", text);
-	end(&json);
+	api_end(&json);
 }

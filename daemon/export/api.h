@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "export/json.h"
 #include "export/text.h"
 #include "export/view.h"
 
@@ -20,6 +21,10 @@
 struct api_instant {
 	uint64_t mono_ns, wall_ns;
 };
+
+/* How every answer begins and ends. */
+void api_begin(struct json *json, struct text *out, uint64_t wall_ns);
+void api_end(struct json *json);
 
 void api_status(const struct export_view *view, struct text *out);
 void api_listeners(const struct export_view *view, struct text *out);

@@ -2,7 +2,9 @@
 /* Metrics of the listeners: the busiest by name, the rest added up under "other". */
 #include "export/collectors.h"
 
-static const char *const listener_drop_labels[] = {
+#include <string.h>
+
+static const char *const drop_labels[] = {
 #define X(name, label) label,
 	LISTENER_DROPS(X)
 #undef X
@@ -10,81 +12,183 @@ static const char *const listener_drop_labels[] = {
 
 #define OTHER_LISTENERS "other"
 
-static void by_listener(struct exposition *e, uint64_t (*value)(const struct listener_row *row))
+/* Calls `each` for every row, with the values of the labels listener and netns. */
+static void each_row(struct exposition *e,
+		     void (*each)(struct exposition *e, const char *listener, const char *netns,
+				  const struct listener_row *row))
 {
 	for (size_t i = 0; i < e->view->nr_listeners; i++)
-		sample2(e, e->view->names[i].listener, e->view->names[i].netns,
-			value(&e->view->listeners[i]));
-	sample2(e, OTHER_LISTENERS, "", value(&e->view->other));
+		each(e, e->view->names[i].listener, e->view->names[i].netns,
+		     &e->view->listeners[i]);
+	each(e, OTHER_LISTENERS, "", &e->view->other);
 }
 
-static uint64_t syn_length(const struct listener_row *row)
+static void counter(struct exposition *e, const char *listener, const char *netns,
+		    const struct listener_row *row)
 {
-	return row->syn_length;
+	uint64_t value;
+
+	memcpy(&value, (const char *)row + e->metric->offset, sizeof(value));
+	sample2(e, listener, netns, value);
 }
 
-static uint64_t accept_length(const struct listener_row *row)
+void collect_listener_counter(struct exposition *e)
 {
-	return row->accept_length;
+	each_row(e, counter);
 }
 
-static uint64_t accept_limit(const struct listener_row *row)
+static void gauge(struct exposition *e, const char *listener, const char *netns,
+		  const struct listener_row *row)
 {
-	return row->accept_limit;
+	uint32_t value;
+
+	memcpy(&value, (const char *)row + e->metric->offset, sizeof(value));
+	sample2(e, listener, netns, value);
 }
 
-static uint64_t members(const struct listener_row *row)
+void collect_listener_gauge(struct exposition *e)
 {
-	return row->members;
+	each_row(e, gauge);
 }
 
-static uint64_t syns(const struct listener_row *row)
+static void syn_limit(struct exposition *e, const char *listener, const char *netns,
+		      const struct listener_row *row)
 {
-	return row->counters.syns;
+	const struct limits_facts facts = view_limits_facts(e->view, row);
+
+	sample2(e, listener, netns, limits_of(&facts, QUEUE_SYN).limit);
 }
 
-void collect_listener_syn_length(struct exposition *e)
+void collect_listener_syn_limit(struct exposition *e)
 {
-	by_listener(e, syn_length);
+	each_row(e, syn_limit);
 }
 
-void collect_listener_accept_length(struct exposition *e)
+static void cookies(struct exposition *e, const char *listener, const char *netns,
+		    const struct listener_row *row)
 {
-	by_listener(e, accept_length);
+	sample3(e, listener, netns, "sent", row->counters.cookies_sent);
+	sample3(e, listener, netns, "accepted", row->counters.cookies_accepted);
+	sample3(e, listener, netns, "failed", row->counters.drops[LISTENER_DROP_COOKIE_INVALID]);
 }
 
-void collect_listener_accept_limit(struct exposition *e)
+void collect_listener_cookies(struct exposition *e)
 {
-	by_listener(e, accept_limit);
+	each_row(e, cookies);
 }
 
-void collect_listener_sockets(struct exposition *e)
-{
-	by_listener(e, members);
-}
-
-void collect_listener_syns(struct exposition *e)
-{
-	by_listener(e, syns);
-}
-
-static void drops_of(struct exposition *e, const char *listener, const char *netns,
-		     const struct listener_row *row)
+static void drops(struct exposition *e, const char *listener, const char *netns,
+		  const struct listener_row *row)
 {
 	for (int reason = 0; reason < LISTENER_DROP_NR; reason++)
-		sample3(e, listener, netns, listener_drop_labels[reason],
-			row->counters.drops[reason]);
+		sample3(e, listener, netns, drop_labels[reason], row->counters.drops[reason]);
 }
 
 void collect_listener_drops(struct exposition *e)
 {
-	for (size_t i = 0; i < e->view->nr_listeners; i++)
-		drops_of(e, e->view->names[i].listener, e->view->names[i].netns,
-			 &e->view->listeners[i]);
-	drops_of(e, OTHER_LISTENERS, "", &e->view->other);
+	each_row(e, drops);
+}
+
+static uint64_t fill_bound(size_t b)
+{
+	static const uint8_t percent[] = FILL_PERCENT;
+
+	return percent[b] * (FILL_PARTS / 100ull);
+}
+
+static void fill(struct exposition *e, const char *listener, const char *netns,
+		 const struct fill_histogram *histogram)
+{
+	uint64_t buckets[FILL_BUCKETS];
+
+	for (int b = 0; b < FILL_BUCKETS; b++)
+		buckets[b] = histogram->buckets[b];
+	expose_histogram(e, (const char *const[]){ listener, netns }, buckets, FILL_BUCKETS,
+			 fill_bound, histogram->sum);
+}
+
+static void syn_fill(struct exposition *e, const char *listener, const char *netns,
+		     const struct listener_row *row)
+{
+	fill(e, listener, netns, &row->counters.syn_fill);
+}
+
+static void accept_fill(struct exposition *e, const char *listener, const char *netns,
+			const struct listener_row *row)
+{
+	fill(e, listener, netns, &row->counters.accept_fill);
+}
+
+void collect_listener_syn_fill(struct exposition *e)
+{
+	each_row(e, syn_fill);
+}
+
+void collect_listener_accept_fill(struct exposition *e)
+{
+	each_row(e, accept_fill);
+}
+
+static uint64_t latency_bound(size_t b)
+{
+	return LISTENER_LATENCY_NS(b);
+}
+
+static void latency(struct exposition *e, const char *listener, const char *netns,
+		    const struct listener_row *row)
+{
+	uint64_t buckets[LISTENER_LATENCY_BUCKETS];
+
+	for (int b = 0; b < LISTENER_LATENCY_BUCKETS; b++)
+		buckets[b] = row->counters.latency[b];
+	expose_histogram(e, (const char *const[]){ listener, netns }, buckets,
+			 LISTENER_LATENCY_BUCKETS, latency_bound, row->counters.latency_ns);
+}
+
+void collect_listener_latency(struct exposition *e)
+{
+	each_row(e, latency);
+}
+
+/* Of those listeners that have a name: limits of `other` are sums. */
+void collect_listener_knobs(struct exposition *e)
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++) {
+		const struct limits_facts facts =
+			view_limits_facts(e->view, &e->view->listeners[i]);
+
+		for (int queue = 0; queue < QUEUE_NR; queue++)
+			expose_sample(e,
+				      (const char *const[]){
+					      e->view->names[i].listener, e->view->names[i].netns,
+					      listen_queue_label(queue),
+					      listen_knob_label(limits_of(&facts, queue).by) },
+				      1);
+	}
 }
 
 void collect_listeners_total(struct exposition *e)
 {
 	expose_sample(e, NULL, e->view->total_listeners);
+}
+
+void collect_listen_unexplained(struct exposition *e)
+{
+	for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
+		expose_signed(e, (const char *const[]){ listen_mib_label(mib) },
+			      e->view->listen.unexplained[mib]);
+}
+
+void collect_listen_sysctls(struct exposition *e)
+{
+	const struct listen_sysctls *sysctls = &e->view->listen.sysctls;
+
+#define X(field, name) sample1(e, strchr(name, '/') + 1, sysctls->field);
+	LISTEN_SYSCTLS(X)
+#undef X
+}
+
+void collect_syn_queue_test(struct exposition *e)
+{
+	sample1(e, syn_queue_test_label(e->view->listen.syn_queue_test), 1);
 }

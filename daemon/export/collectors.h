@@ -31,13 +31,19 @@ void collect_conditions(struct exposition *e);
 void collect_close_causes(struct exposition *e);
 void collect_sweep_corrections(struct exposition *e);
 
-/* collect_listeners.c */
-void collect_listener_syn_length(struct exposition *e);
-void collect_listener_accept_length(struct exposition *e);
-void collect_listener_accept_limit(struct exposition *e);
-void collect_listener_sockets(struct exposition *e);
-void collect_listener_syns(struct exposition *e);
+/* collect_listeners.c; the offset of a metric of the first two is one in struct listener_row */
+void collect_listener_counter(struct exposition *e);
+void collect_listener_gauge(struct exposition *e);
+void collect_listener_syn_limit(struct exposition *e);
+void collect_listener_cookies(struct exposition *e);
 void collect_listener_drops(struct exposition *e);
+void collect_listener_syn_fill(struct exposition *e);
+void collect_listener_accept_fill(struct exposition *e);
+void collect_listener_latency(struct exposition *e);
+void collect_listener_knobs(struct exposition *e);
 void collect_listeners_total(struct exposition *e);
+void collect_listen_unexplained(struct exposition *e);
+void collect_listen_sysctls(struct exposition *e);
+void collect_syn_queue_test(struct exposition *e);
 
 #endif

@@ -163,6 +163,17 @@ void expose_sample(struct exposition *exposition, const char *const *values, uin
 	append_value(exposition, exposition->metric->unit == UNIT_SECONDS, value, before);
 }
 
+void expose_signed(struct exposition *exposition, const char *const *values, int64_t value)
+{
+	char before = append_series(exposition, "", values);
+
+	text_string(exposition->out, before == '{' ? " " : "} ");
+	if (value < 0)
+		text_char(exposition->out, '-');
+	text_u64(exposition->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+	text_char(exposition->out, '\n');
+}
+
 static void append_bound(struct exposition *exposition, uint64_t ns)
 {
 	if (exposition->format == EXPOSE_OPENMETRICS)

@@ -65,6 +65,9 @@ void expose(const struct metric *metrics, size_t nr_metrics, const struct export
 /* For collectors. `values` are of the family's labels, in their order; NULL where it has none. */
 void expose_sample(struct exposition *exposition, const char *const *values, uint64_t value);
 
+/* A gauge that may be below zero. */
+void expose_signed(struct exposition *exposition, const char *const *values, int64_t value);
+
 /* `buckets` counts per bucket, not cumulative; the last has no upper bound. Bound b is
  * bound_ns(b), and what lies on it belongs below it. */
 void expose_histogram(struct exposition *exposition, const char *const *values,

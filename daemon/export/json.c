@@ -102,6 +102,14 @@ void json_u64(struct json *json, const char *key, uint64_t value)
 	text_u64(json->out, value);
 }
 
+void json_i64(struct json *json, const char *key, int64_t value)
+{
+	begin_value(json, key);
+	if (value < 0)
+		text_char(json->out, '-');
+	text_u64(json->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
 void json_bool(struct json *json, const char *key, bool value)
 {
 	begin_value(json, key);

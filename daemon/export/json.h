@@ -26,6 +26,7 @@ void json_array_end(struct json *json);
 /* Bytes that are not UTF-8 become U+FFFD; a NULL value becomes null. */
 void json_string(struct json *json, const char *key, const char *value);
 void json_u64(struct json *json, const char *key, uint64_t value);
+void json_i64(struct json *json, const char *key, int64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
 void json_seconds(struct json *json, const char *key, uint64_t ns);   /* number */

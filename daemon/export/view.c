@@ -51,6 +51,17 @@ void view_complete(struct export_view *view)
 	}
 }
 
+struct limits_facts view_limits_facts(const struct export_view *view,
+				      const struct listener_row *row)
+{
+	return (struct limits_facts){
+		.backlog = row->accept_limit,
+		.defers = row->defers,
+		.sysctls = view->listen.sysctls,
+		.counters = &row->counters,
+	};
+}
+
 uint64_t view_wall_ns(const struct export_view *view, uint64_t mono_ns)
 {
 	return view->wall_ns - view->mono_ns + mono_ns;

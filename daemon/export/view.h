@@ -13,7 +13,9 @@
 #include "capture/capture_stats.h"
 #include "export/events.h"
 #include "export/process.h"
+#include "listen/limits.h"
 #include "listen/listeners.h"
+#include "listen/namespace.h"
 #include "track/history.h"
 #include "track/tracker.h"
 
@@ -32,6 +34,13 @@ struct http_stats {
 struct export_health {
 	bool ready;		    /* as in export_view */
 	uint64_t open[SEVERITY_NR]; /* divergences */
+};
+
+/* What the namespace says of its listeners. */
+struct listen_view {
+	int64_t unexplained[LISTEN_MIB_NR]; /* its counters since we came, less ours */
+	struct listen_sysctls sysctls;
+	enum syn_queue_test syn_queue_test;
 };
 
 struct listener_names {
@@ -55,6 +64,7 @@ struct export_view {
 	size_t listeners_max, nr_listeners;
 	size_t total_listeners; /* how many exist */
 	struct listener_row other;
+	struct listen_view listen;
 
 	/* filled by the renderer's thread: view_complete() and http.c */
 	struct listener_names *names; /* of listeners[i] */
@@ -76,6 +86,10 @@ void view_complete(struct export_view *view);
 
 /* The name of a namespace, or its number written to `room`. */
 const char *view_netns(const struct export_view *view, uint32_t netns, char room[12]);
+
+/* What limits a row's queues is made of. */
+struct limits_facts view_limits_facts(const struct export_view *view,
+				      const struct listener_row *row);
 
 /* The wall clock when CLOCK_MONOTONIC showed mono_ns. */
 uint64_t view_wall_ns(const struct export_view *view, uint64_t mono_ns);

@@ -1,40 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Listening sockets: see listeners.h. A few hundred at most: one array, searched in order. */
-#include "listen/listeners.h"
+#include "listen/listeners_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "tcp_defs.h"
+#include "util.h"
 
-/* One listening socket. Members of a SO_REUSEPORT group are sockets of their own here. */
-struct listener {
-	struct conn_key key; /* remote side zero */
-	uint64_t cookie;
-	uint64_t seen_ns; /* newest word of it */
-	uint32_t syn_length, accept_length, accept_limit;
-	struct listener_counters inherited; /* of members of its address that closed before it */
-	struct listener_counters in_other;  /* how much of its counters `other` has */
-	uint32_t pid;
-	uint64_t cgroup_id;
-	char comm[REC_COMM_BYTES];
-	bool labelled; /* its address has a metric label of its own */
-};
-
-/* So many that closed are remembered, for the connections they leave behind. */
-#define CLOSED_MAX 64
-
-struct listeners {
-	struct listeners_ops ops;
-	size_t labels_max;
-	struct listener *all;
-	size_t count, room;
-	struct listener_counters other; /* of all that had no label, the closed ones too */
-	uint64_t sweep_begin_ns;	/* of the sweep that runs; 0 = none */
-	uint64_t last_begin_ns;		/* of the complete one before; 0 = there was none */
-	struct listener_owner closed[CLOSED_MAX]; /* a ring */
-	size_t nr_closed;			  /* ever */
-};
+/* What was counted so long ago has had its outcome (outcome.h). */
+#define SETTLE_NS NS_PER_SEC
 
 struct listeners *listeners_new(const struct listeners_ops *ops, size_t labels_max)
 {
@@ -86,7 +62,23 @@ static struct listener *provide(struct listeners *listeners, const struct observ
 	listener->key = seen->key;
 	listener->key.remote_port = 0;
 	memset(listener->key.remote_address, 0, sizeof(listener->key.remote_address));
+	for (size_t i = 0; i + 1 < listeners->count; i++)
+		if (same_address(&listeners->all[i].key, &listener->key))
+			listeners->all[i].shares = listener->shares = true;
+	if (listeners->ops.name)
+		listeners->ops.name(listeners->ops.context, &listener->key, 0, listener->cookie);
 	return listener;
+}
+
+static void take_peaks(struct listener *listener, uint64_t ts_ns)
+{
+	uint64_t number = ts_ns >> LISTENER_WINDOW_SHIFT;
+	struct window *window = &listener->windows[number & 1];
+
+	if (window->number != number)
+		*window = (struct window){ .number = number };
+	window->syn_length = MAX(window->syn_length, listener->syn_length);
+	window->accept_length = MAX(window->accept_length, listener->accept_length);
 }
 
 static void take_queues(struct listener *listener, const struct rec_snapshot *snapshot,
@@ -98,65 +90,118 @@ static void take_queues(struct listener *listener, const struct rec_snapshot *sn
 	listener->syn_length = snapshot->queues.syn_length;
 	listener->accept_length = snapshot->queues.accept_length;
 	listener->accept_limit = snapshot->queues.accept_limit;
+	listener->defers = snapshot->bits & SNAP_DEFER;
+	take_peaks(listener, ts_ns);
 }
 
-static void add_counters(struct listener_counters *sum, const struct listener_counters *more)
+#define COUNTER_WORDS (sizeof(struct listener_counters) / sizeof(__u64))
+
+void counters_add(struct listener_counters *sum, const struct listener_counters *more)
 {
-	sum->syns += more->syns;
-	for (int i = 0; i < LISTENER_DROP_NR; i++)
-		sum->drops[i] += more->drops[i];
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		((__u64 *)sum)[i] += ((const __u64 *)more)[i];
 }
 
-static void subtract_counters(struct listener_counters *from, const struct listener_counters *less)
+void counters_subtract(struct listener_counters *from, const struct listener_counters *less)
 {
-	from->syns -= less->syns;
-	for (int i = 0; i < LISTENER_DROP_NR; i++)
-		from->drops[i] -= less->drops[i];
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		((__u64 *)from)[i] -= ((const __u64 *)less)[i];
 }
 
-static struct listener_counters read_counters(const struct listeners *listeners,
-					      const struct listener *listener)
+bool listeners_read_raw(const struct listeners *listeners, const struct listener *listener,
+			struct listener_reading *ret)
 {
-	struct listener_counters counters;
+	return listeners->ops.read &&
+	       !listeners->ops.read(listeners->ops.context, listener->cookie, ret);
+}
 
-	if (!listeners->ops.counters ||
-	    listeners->ops.counters(listeners->ops.context, listener->cookie, &counters))
+/* As they are told, of this socket alone. */
+static struct listener_counters read_own(const struct listeners *listeners,
+					 const struct listener *listener)
+{
+	struct listener_reading reading;
+
+	if (!listeners_read_raw(listeners, listener, &reading))
+		return (struct listener_counters){ 0 };
+	outcome_apply(&listener->outcome, listeners->test, &reading.counters);
+	return reading.counters;
+}
+
+struct listener_counters listeners_read_counters(const struct listeners *listeners,
+						 const struct listener *listener)
+{
+	struct listener_reading reading;
+
+	if (!listeners_read_raw(listeners, listener, &reading))
 		return listener->in_other; /* nothing new */
-	add_counters(&counters, &listener->inherited);
-	return counters;
+	outcome_apply(&listener->outcome, listeners->test, &reading.counters);
+	counters_add(&reading.counters, &listener->inherited);
+	return reading.counters;
 }
 
-/* What has come since the last time goes to `other`, once. */
-static void account_in_other(struct listeners *listeners, struct listener *listener)
+static void settle(struct listeners *listeners, struct listener *listener)
 {
-	struct listener_counters counters = read_counters(listeners, listener), news = counters;
+	struct listener_reading reading;
 
-	subtract_counters(&news, &listener->in_other);
-	add_counters(&listeners->other, &news);
+	if (!listeners_read_raw(listeners, listener, &reading))
+		return;
+	if (listeners->test == SYN_QUEUE_FULL_UNKNOWN)
+		listeners->test = outcome_test(&listener->outcome, &reading.counters);
+	outcome_settle(&listener->outcome, listeners->test, !listener->shares, &reading.counters);
+}
+
+void listeners_tick(struct listeners *listeners, uint64_t now_ns)
+{
+	listeners->now_ns = now_ns;
+	if (now_ns - listeners->settled_ns < SETTLE_NS)
+		return;
+	listeners->settled_ns = now_ns;
+	for (size_t i = 0; i < listeners->count; i++)
+		settle(listeners, &listeners->all[i]);
+}
+
+void listeners_account_in_other(struct listeners *listeners, struct listener *listener)
+{
+	struct listener_counters counters = listeners_read_counters(listeners, listener),
+				 news = counters;
+
+	counters_subtract(&news, &listener->in_other);
+	counters_add(&listeners->other, &news);
 	listener->in_other = counters;
 }
 
-static bool same_address(const struct conn_key *a, const struct conn_key *b)
+static void rename_address(const struct listeners *listeners, const struct listener *listener,
+			   uint64_t heir)
 {
-	return !memcmp(a, b, sizeof(*a));
+	if (listeners->ops.name)
+		listeners->ops.name(listeners->ops.context, &listener->key, listener->cookie, heir);
 }
 
 /* What a closing socket has counted stays with its address as long as another member lives. */
 static void bequeath(struct listeners *listeners, struct listener *listener)
 {
-	const struct listener_counters counters = read_counters(listeners, listener);
+	struct listener_counters counters, own;
 
+	settle(listeners, listener); /* whatever was to come has come */
+	settle(listeners, listener);
+	settle(listeners, listener);
+	counters = listeners_read_counters(listeners, listener);
+	own = read_own(listeners, listener);
+	if (listener->key.netns == listeners->ops.netns)
+		counters_add(&listeners->closed_sum, &own);
 	for (size_t i = 0; i < listeners->count; i++) {
 		struct listener *heir = &listeners->all[i];
 
 		if (heir == listener || !same_address(&heir->key, &listener->key))
 			continue;
-		add_counters(&heir->inherited, &counters);
-		add_counters(&heir->in_other, &listener->in_other);
+		counters_add(&heir->inherited, &counters);
+		counters_add(&heir->in_other, &listener->in_other);
+		rename_address(listeners, listener, heir->cookie);
 		return;
 	}
+	rename_address(listeners, listener, 0);
 	if (!listener->labelled)
-		account_in_other(listeners, listener);
+		listeners_account_in_other(listeners, listener);
 }
 
 static struct listener_owner owner_of(const struct listener *listener)
@@ -312,6 +357,8 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 		snapshot = &observation->socket->snapshot;
 		if (snapshot->state == KS_LISTEN)
 			listener = provide(listeners, observation);
+		if (listener && !listener->key.local_port) /* listen() chose it, after its event */
+			listener->key.local_port = observation->key.local_port;
 		break;
 	case REC_SEGMENT:
 		/* Only a lookup that found the listener itself names it by its cookie. */
@@ -351,134 +398,20 @@ void listeners_each_key(const struct listeners *listeners,
 	}
 }
 
-static void add_member(struct listener_row *row, const struct listener *listener,
-		       const struct listener_counters *counters)
+void listeners_sum(struct listeners *listeners, struct listener_counters *ret)
 {
-	/* The fullest member is the one that refuses: its queues are the group's. */
-	if (!row->members || listener->accept_length >= row->accept_length) {
-		row->accept_length = listener->accept_length;
-		row->accept_limit = listener->accept_limit;
-	}
-	if (listener->syn_length > row->syn_length)
-		row->syn_length = listener->syn_length;
-	if (listener->pid) {
-		row->pid = listener->pid;
-		memcpy(row->comm, listener->comm, sizeof(row->comm));
-	}
-	row->members++;
-	add_counters(&row->counters, counters);
-}
-
-static void add_queues(struct listener_row *other, const struct listener_row *row)
-{
-	other->members += row->members;
-	other->syn_length += row->syn_length;
-	other->accept_length += row->accept_length;
-	other->accept_limit += row->accept_limit;
-}
-
-static int busier_first(const void *left, const void *right)
-{
-	const struct listener_row *a = left, *b = right;
-
-	if (a->counters.syns != b->counters.syns)
-		return a->counters.syns < b->counters.syns ? 1 : -1;
-	return memcmp(&a->key, &b->key, sizeof(a->key));
-}
-
-static int labelled_first(const void *left, const void *right)
-{
-	const struct listener_row *a = left, *b = right;
-
-	return a->labelled != b->labelled ? b->labelled - a->labelled : busier_first(a, b);
-}
-
-static int by_key(const void *left, const void *right)
-{
-	return memcmp(&((const struct listener *)left)->key, &((const struct listener *)right)->key,
-		      sizeof(struct conn_key));
-}
-
-/* One row an address:port, NULL without memory. The caller frees it. */
-static struct listener_row *group(struct listeners *listeners, size_t *ret_count)
-{
-	struct listener_row *rows = calloc(listeners->count + 1, sizeof(*rows));
-	size_t nr_rows = 0;
-
-	if (!rows)
-		return NULL;
-	qsort(listeners->all, listeners->count, sizeof(*listeners->all), by_key);
+	*ret = listeners->closed_sum;
 	for (size_t i = 0; i < listeners->count; i++) {
-		const struct listener *listener = &listeners->all[i];
-		const struct listener_counters counters = read_counters(listeners, listener);
+		struct listener_counters own;
 
-		if (!nr_rows || !same_address(&rows[nr_rows - 1].key, &listener->key))
-			rows[nr_rows++].key = listener->key;
-		add_member(&rows[nr_rows - 1], listener, &counters);
-		rows[nr_rows - 1].labelled |= listener->labelled;
-	}
-	*ret_count = nr_rows;
-	return rows;
-}
-
-size_t listeners_busiest(struct listeners *listeners, struct listener_row *rows, size_t max,
-			 size_t *ret_total, struct listener_row *ret_other)
-{
-	struct listener_row *all = group(listeners, ret_total);
-	size_t filled = *ret_total < max ? *ret_total : max;
-
-	memset(ret_other, 0, sizeof(*ret_other));
-	if (!all) {
-		*ret_total = 0;
-		return 0;
-	}
-	qsort(all, *ret_total, sizeof(*all), busier_first);
-	memcpy(rows, all, filled * sizeof(*rows));
-	for (size_t i = filled; i < *ret_total; i++) {
-		add_queues(ret_other, &all[i]);
-		add_counters(&ret_other->counters, &all[i].counters);
-	}
-	free(all);
-	return filled;
-}
-
-/* Whoever shares a row's address shares its label; what `other` has of them is not shown twice. */
-static void give_label(struct listeners *listeners, struct listener_row *row)
-{
-	row->labelled = true;
-	for (size_t i = 0; i < listeners->count; i++) {
-		struct listener *listener = &listeners->all[i];
-
-		if (!same_address(&listener->key, &row->key))
+		if (listeners->all[i].key.netns != listeners->ops.netns)
 			continue;
-		listener->labelled = true;
-		subtract_counters(&row->counters, &listener->in_other);
+		own = read_own(listeners, &listeners->all[i]);
+		counters_add(ret, &own);
 	}
 }
 
-size_t listeners_labelled(struct listeners *listeners, struct listener_row *rows, size_t max,
-			  size_t *ret_total, struct listener_row *ret_other)
+enum syn_queue_test listeners_syn_queue_test(const struct listeners *listeners)
 {
-	struct listener_row *all = group(listeners, ret_total);
-	size_t filled = 0;
-
-	memset(ret_other, 0, sizeof(*ret_other));
-	if (!all) {
-		*ret_total = 0;
-		return 0;
-	}
-	qsort(all, *ret_total, sizeof(*all), labelled_first);
-	for (size_t i = 0; i < *ret_total; i++)
-		if (i < listeners->labels_max && i < max) {
-			give_label(listeners, &all[i]);
-			rows[filled++] = all[i];
-		} else {
-			add_queues(ret_other, &all[i]);
-		}
-	for (size_t i = 0; i < listeners->count; i++)
-		if (!listeners->all[i].labelled)
-			account_in_other(listeners, &listeners->all[i]);
-	ret_other->counters = listeners->other;
-	free(all);
-	return filled;
+	return listeners->test;
 }

@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "capture/decode.h"
+#include "capture/listener_maps.h"
 #include "counters.h"
+#include "listen/outcome.h"
 
 /* One address:port; SO_REUSEPORT members are added up, the fullest queue is shown. */
 struct listener_row {
@@ -16,6 +18,8 @@ struct listener_row {
 	uint32_t members;
 	uint32_t syn_length;
 	uint32_t accept_length, accept_limit;
+	uint32_t syn_peak, accept_peak;	   /* longest of this window of 69 s and the one before */
+	bool defers;			   /* TCP_DEFER_ACCEPT */
 	struct listener_counters counters; /* of this row, since it exists */
 	uint32_t pid;			   /* 0 = unknown (listened before we came) */
 	char comm[REC_COMM_BYTES];
@@ -32,11 +36,13 @@ struct listener_owner {
 
 struct listeners;
 
+/* The maps in BPF, see capture/listener_maps.h; each may be NULL. */
 struct listeners_ops {
 	void *context;
-	/* Exact counters of one socket from the BPF map: 0 or -errno. */
-	int (*counters)(void *context, uint64_t cookie, struct listener_counters *ret);
+	uint32_t netns; /* that of listeners_sum() */
+	int (*read)(void *context, uint64_t cookie, struct listener_reading *ret);
 	void (*forget)(void *context, uint64_t cookie);
+	void (*name)(void *context, const struct conn_key *key, uint64_t from, uint64_t cookie);
 };
 
 /* labels_max: how many addresses may have a metric label of their own. */
@@ -46,6 +52,16 @@ void listeners_free(struct listeners *listeners);
 /* Takes REC_LISTEN, REC_STATE to and from LISTEN, REC_SOCKET and REC_LOOK in LISTEN, sweeps (what
  * a whole one misses is forgotten), and the queue lengths that segments' snapshots carry. */
 void listeners_observe(struct listeners *listeners, const struct observation *observation);
+
+/* Time passes: peaks of windows gone by are let go, and what had a second to be answered and was
+ * not is settled (LISTENER_DROP_OTHER, _LAST_QUARTER). Once a second, and before rows are made. */
+void listeners_tick(struct listeners *listeners, uint64_t now_ns);
+
+/* All that any listener of ops.netns ever counted, those that closed too. */
+void listeners_sum(struct listeners *listeners, struct listener_counters *ret);
+
+/* When this kernel takes a SYN queue for full: observed (outcome.h). */
+enum syn_queue_test listeners_syn_queue_test(const struct listeners *listeners);
 
 /* Listening sockets now: what `ss -tln` counts. */
 size_t listeners_count(const struct listeners *listeners);

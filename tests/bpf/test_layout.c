@@ -126,6 +126,7 @@ static const struct member members[] = {
 	M(config, nr_cpus),
 	M(config, rst_reason),
 	M(config, reserved),
+	M(config, hz),
 
 	M(segment_counters, received),
 	M(segment_counters, sent),
@@ -139,7 +140,41 @@ static const struct member members[] = {
 	M(total_counters, dropped),
 
 	M(listener_counters, syns),
+	M(listener_counters, synacks),
+	M(listener_counters, synacks_retransmitted),
+	M(listener_counters, handshakes),
+	M(listener_counters, cookies_sent),
+	M(listener_counters, cookies_accepted),
+	M(listener_counters, cookies_wanted),
+	M(listener_counters, attempts),
+	M(listener_counters, attempts_early),
+	M(listener_counters, deferred),
 	M(listener_counters, drops),
+	M(listener_counters, at_limit),
+	M(listener_counters, at_limit_cookies),
+	M(listener_counters, at_limit_time_wait),
+	M(listener_counters, beyond_limit),
+	M(listener_counters, quarter_time_wait),
+	M(listener_counters, quarter_admitted),
+	M(listener_counters, syn_fill),
+	M(listener_counters, accept_fill),
+	M(listener_counters, latency),
+	M(listener_counters, latency_ns),
+
+	M(fill_histogram, buckets),
+	M(fill_histogram, sum),
+
+	M(listener_peak, window),
+	M(listener_peak, syn_length),
+	M(listener_peak, accept_length),
+
+	M(listener_cell, counters),
+	M(listener_cell, peaks),
+
+	M(listening_key, netns),
+	M(listening_key, port),
+	M(listening_key, reserved),
+	M(listening_key, address),
 };
 
 #define NR_MEMBERS (sizeof(members) / sizeof(members[0]))

@@ -64,6 +64,28 @@ static inline void fake_interfaces(struct capture_stats *capture)
 	capture->programs[1] = (struct program_row){ "witness_state", "", 1, 0 };
 }
 
+static inline void fake_listeners(struct export_view *view)
+{
+	view->total_listeners = 5;
+	view->nr_listeners = view->listeners_max < 2 ? view->listeners_max : 2;
+	for (size_t i = 0; i < view->nr_listeners; i++)
+		view->listeners[i] = (struct listener_row){
+			.key = fake_key((uint8_t)(i + 1), 80, 0),
+			.members = 1,
+			.accept_length = 3,
+			.accept_limit = 128,
+			.counters = { .syns = 100 + i, .drops = { 7, 8, 9 } },
+			.pid = 17,
+			.comm = "nginx",
+		};
+	view->listen = (struct listen_view){
+		.unexplained = { [LISTEN_MIB_DROPS] = -2 },
+		.sysctls = { .somaxconn = 4096, .max_syn_backlog = 512, .syncookies = 1 },
+		.syn_queue_test = SYN_QUEUE_FULL_BEYOND,
+	};
+	view->other = (struct listener_row){ .members = 3, .counters = { .syns = 1000 } };
+}
+
 /* What the data thread would fill in. Two listeners of `total_listeners` get rows. */
 static inline void fake_snapshot(struct export_view *view)
 {
@@ -111,19 +133,7 @@ static inline void fake_snapshot(struct export_view *view)
 	view->tracker.close_causes[CLOSED_BY_MEMORY] = 18;
 	view->tracker.limit = 1000000;
 
-	view->total_listeners = 5;
-	view->nr_listeners = view->listeners_max < 2 ? view->listeners_max : 2;
-	for (size_t i = 0; i < view->nr_listeners; i++)
-		view->listeners[i] = (struct listener_row){
-			.key = fake_key((uint8_t)(i + 1), 80, 0),
-			.members = 1,
-			.accept_length = 3,
-			.accept_limit = 128,
-			.counters = { .syns = 100 + i, .drops = { 7, 8, 9 } },
-			.pid = 17,
-			.comm = "nginx",
-		};
-	view->other = (struct listener_row){ .members = 3, .counters = { .syns = 1000 } };
+	fake_listeners(view);
 }
 
 static inline void fake_complete(struct export_view *view)

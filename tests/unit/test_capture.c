@@ -248,15 +248,29 @@ static void test_listener_counters(void **state)
 {
 	int listener = listen_make();
 	uint64_t cookie = cookie_of(listener);
-	struct listener_counters counters;
+	const struct listener_maps *maps = capture_listeners(capture);
+	uint64_t now_ns = clock_read(CLOCK_MONOTONIC), latencies = 0;
+	struct listener_reading reading;
 
 	(void)state;
 	connections_make(listener, CONNECTIONS);
-	assert_int_equal(capture_listener_get(capture, cookie, &counters), 0);
-	assert_int_equal(counters.syns, CONNECTIONS);
-	assert_int_equal(capture_listener_delete(capture, cookie), 0);
-	assert_int_equal(capture_listener_get(capture, cookie, &counters), -ENOENT);
-	assert_int_equal(capture_listener_delete(capture, cookie), -ENOENT);
+	assert_int_equal(listener_maps_read(maps, cookie, now_ns, &reading), 0);
+	assert_int_equal(reading.counters.syns, CONNECTIONS);
+	assert_int_equal(reading.counters.synacks, CONNECTIONS);
+	assert_int_equal(reading.counters.handshakes, CONNECTIONS);
+	assert_int_equal(reading.counters.attempts, CONNECTIONS);
+	for (int b = 0; b < LISTENER_LATENCY_BUCKETS; b++)
+		latencies += reading.counters.latency[b];
+	assert_int_equal(latencies, CONNECTIONS);
+	assert_int_equal(reading.syn_peak, 1);
+	assert_int_equal(reading.accept_peak, 1);
+	/* two windows later they are forgotten */
+	now_ns += 2ull << LISTENER_WINDOW_SHIFT;
+	assert_int_equal(listener_maps_read(maps, cookie, now_ns, &reading), 0);
+	assert_int_equal(reading.accept_peak, 0);
+	assert_int_equal(listener_maps_delete(maps, cookie), 0);
+	assert_int_equal(listener_maps_read(maps, cookie, now_ns, &reading), -ENOENT);
+	assert_int_equal(listener_maps_delete(maps, cookie), -ENOENT);
 	close(listener);
 }
 

@@ -109,11 +109,6 @@ static void test_every_series_from_the_start(void **state)
 		"anomalies_total{anomaly=\"syn_in_window\"} 0",
 		"ignored_segments_total{reason=\"truncated\"} 0",
 		"connect_failures_total{reason=\"unreachable\"} 0",
-		"listener_syn_queue_length{listener=\"other\",netns=\"\"} 0",
-		"listener_accept_queue_length{listener=\"other\",netns=\"\"} 0",
-		"listener_accept_queue_limit{listener=\"other\",netns=\"\"} 0",
-		"listener_syns_total{listener=\"other\",netns=\"\"} 0",
-		"listener_drops_total{listener=\"other\",netns=\"\",reason=\"syn_queue_full\"} 0",
 		"records_attempted_total{ring=\"segment\"} 0",
 		"records_decoded_total{ring=\"kernel\"} 0",
 		"records_rejected_total{ring=\"kernel\",reason=\"version\"} 0",
@@ -147,6 +142,39 @@ static void test_every_series_from_the_start(void **state)
 	text_free(&out);
 }
 
+static void test_listener_series_from_the_start(void **state)
+{
+	static const char *const lines[] = {
+		"listener_syn_queue_length{listener=\"other\",netns=\"\"} 0",
+		"listener_accept_queue_length{listener=\"other\",netns=\"\"} 0",
+		"listener_accept_queue_limit{listener=\"other\",netns=\"\"} 0",
+		"listener_syns_total{listener=\"other\",netns=\"\"} 0",
+		"listener_drops_total{listener=\"other\",netns=\"\",reason=\"syn_queue_full\"} 0",
+		"listener_syn_queue_limit{listener=\"other\",netns=\"\"} 0",
+		"listener_syn_queue_length_max{listener=\"other\",netns=\"\"} 0",
+		"listener_accept_queue_length_max{listener=\"other\",netns=\"\"} 0",
+		"listener_synacks_total{listener=\"other\",netns=\"\"} 0",
+		"listener_retransmitted_synacks_total{listener=\"other\",netns=\"\"} 0",
+		"listener_handshakes_total{listener=\"other\",netns=\"\"} 0",
+		"listener_deferred_acks_total{listener=\"other\",netns=\"\"} 0",
+		"listener_cookies_total{listener=\"other\",netns=\"\",result=\"failed\"} 0",
+		"listener_drops_total{listener=\"other\",netns=\"\",reason=\"other\"} 0",
+		"listener_syn_queue_fill_ratio_bucket{listener=\"other\",netns=\"\",le=\"0\"} 0",
+		"listener_accept_queue_fill_ratio_bucket{listener=\"other\",netns=\"\",le=\"1\"} 0",
+		"listener_accept_queue_fill_ratio_sum{listener=\"other\",netns=\"\"} 0",
+		"listener_handshake_duration_seconds_count{listener=\"other\",netns=\"\"} 0",
+		"listener_drops_unexplained{counter=\"TCPReqQFullDoCookies\"} 0",
+		"listen_sysctl{sysctl=\"tcp_synack_retries\"} 0",
+		"syn_queue_test_info{full=\"not_observed\"} 1",
+	};
+	struct text out = scrape(new_view(false), EXPOSE_TEXT);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_line(&out, "tcpwitness_%s", lines[i]);
+	text_free(&out);
+}
+
 static void test_values(void **state)
 {
 	static const char *const lines[] = {
@@ -175,6 +203,9 @@ static void test_values(void **state)
 		"listener_syns_total{listener=\"other\",netns=\"\"} 1000",
 		"listener_drops_total{listener=\"10.0.0.1:80\",netns=\"host\","
 		"reason=\"final_ack_accept_queue_full\"} 8",
+		"listener_drops_unexplained{counter=\"ListenDrops\"} -2",
+		"listener_knob_info{listener=\"10.0.0.1:80\",netns=\"host\",queue=\"accept\","
+		"knob=\"listen_backlog\"} 1",
 		"records_attempted_total{ring=\"segment\"} 10",
 		"records_rejected_total{ring=\"segment\",reason=\"length\"} 1",
 		"records_lost_total{ring=\"segment\",cpu=\"0\"} 0",
@@ -293,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_every_series_from_the_start),
+		cmocka_unit_test(test_listener_series_from_the_start),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_the_comparison),
 		cmocka_unit_test(test_checkers_agree),

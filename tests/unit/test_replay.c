@@ -54,7 +54,7 @@ static int look(void *context, const struct conn_key *key, uint32_t ifindex, str
 	return 0;
 }
 
-static int no_counters(void *context, uint64_t cookie, struct listener_counters *ret)
+static int no_counters(void *context, uint64_t cookie, struct listener_reading *ret)
 {
 	(void)context;
 	(void)cookie;
@@ -80,7 +80,7 @@ static void start(struct run *run, bool kernel_answers)
 		.wall_offset_ns = (uint64_t)info.realtime_offset_ns,
 		.context = run,
 		.look = look,
-		.listeners = { run, no_counters, no_forget },
+		.listeners = { run, NETNS, no_counters, no_forget, NULL },
 	};
 
 	memset(run, 0, sizeof(*run));

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the listening sockets share; nobody else includes it. */
+#ifndef TCPWITNESS_LISTENERS_PARTS_H
+#define TCPWITNESS_LISTENERS_PARTS_H
+
+#include <string.h>
+
+#include "listen/listeners.h"
+
+/* The longest queues that looks found in a window; those in between BPF sees (counters.h). */
+struct window {
+	uint64_t number;
+	uint32_t syn_length, accept_length;
+};
+
+/* One listening socket. Members of a SO_REUSEPORT group are sockets of their own here. */
+struct listener {
+	struct conn_key key; /* remote side zero */
+	uint64_t cookie;
+	uint64_t seen_ns; /* newest word of it */
+	uint32_t syn_length, accept_length, accept_limit;
+	struct window windows[2]; /* the last even and odd one */
+	bool defers;
+	bool shares; /* its address with others, now or once (SO_REUSEPORT) */
+	struct listener_outcome outcome;
+	struct listener_counters inherited; /* of members of its address that closed before it */
+	struct listener_counters in_other;  /* how much of its counters `other` has */
+	uint32_t pid;
+	uint64_t cgroup_id;
+	char comm[REC_COMM_BYTES];
+	bool labelled; /* its address has a metric label of its own */
+};
+
+/* So many that closed are remembered, for the connections they leave behind. */
+#define CLOSED_MAX 64
+
+struct listeners {
+	struct listeners_ops ops;
+	size_t labels_max;
+	struct listener *all;
+	size_t count, room;
+	struct listener_counters other;	     /* of all that had no label, the closed ones too */
+	struct listener_counters closed_sum; /* of all that closed, labelled or not */
+	enum syn_queue_test test;
+	uint64_t now_ns, settled_ns;
+	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
+	uint64_t last_begin_ns;	 /* of the complete one before; 0 = there was none */
+	struct listener_owner closed[CLOSED_MAX]; /* a ring */
+	size_t nr_closed;			  /* ever */
+};
+
+static inline bool same_address(const struct conn_key *a, const struct conn_key *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+void counters_add(struct listener_counters *sum, const struct listener_counters *more);
+void counters_subtract(struct listener_counters *from, const struct listener_counters *less);
+
+/* Raw, of this socket alone. False: nothing to be had. */
+bool listeners_read_raw(const struct listeners *listeners, const struct listener *listener,
+			struct listener_reading *ret);
+
+/* As they are told, with what closed members of the address left to it. */
+struct listener_counters listeners_read_counters(const struct listeners *listeners,
+						 const struct listener *listener);
+
+/* What has come since the last time goes to `other`, once. */
+void listeners_account_in_other(struct listeners *listeners, struct listener *listener);
+
+#endif
