@@ -35,6 +35,7 @@ struct bench {
 	struct rec_snapshot (*answer)(const struct bench *bench, const struct conn_key *key);
 	struct track_event events[EVENTS_KEPT];
 	struct connection_report reports[EVENTS_KEPT];
+	struct divergence_evidence evidence[EVENTS_KEPT];
 	size_t nr_events;
 	bool quiet; /* no events are kept */
 };
@@ -63,6 +64,10 @@ static void bench_event(void *context, const struct track_event *event)
 	bench->reports[bench->nr_events] = *event->connection;
 	bench->events[bench->nr_events] = *event;
 	bench->events[bench->nr_events].connection = &bench->reports[bench->nr_events];
+	if (event->evidence) {
+		bench->evidence[bench->nr_events] = *event->evidence;
+		bench->events[bench->nr_events].evidence = &bench->evidence[bench->nr_events];
+	}
 	bench->nr_events++;
 }
 
