@@ -114,14 +114,23 @@ static void agree(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 }
 
 /* The newest pair of states that differ is what the views come together from. */
-static void note_difference(struct tracker *tracker, const struct conn *conn)
+static void note_difference(struct finding *finding, const struct conn *conn)
+{
+	finding->parted_wire = conn_local_state(conn);
+	finding->parted_kernel = conn->kernel.state;
+}
+
+/* They differ otherwise than they did: what was looked at says nothing of it. */
+static void part_anew(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
 	struct finding *finding = tracker_finding(tracker, conn);
 
-	if (!finding)
+	if (!finding || (finding->parted_wire == conn_local_state(conn) &&
+			 finding->parted_kernel == conn->kernel.state))
 		return;
-	finding->parted_wire = conn_local_state(conn);
-	finding->parted_kernel = conn->kernel.state;
+	note_difference(finding, conn);
+	conn->looked_ns = now_ns;
+	conn->tries = 0;
 }
 
 static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
@@ -138,7 +147,7 @@ static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 	finding->progress_ns = 0;
 	finding->owned_looks = 0;
 	finding->was_owned = false;
-	note_difference(tracker, conn);
+	note_difference(finding, conn);
 	finding->fin_waited = dialogue_fin_pending(&conn->talk);
 	finding->syns = dialogue_syn_unanswered(&conn->talk);
 	finding->syn_gap_ns = 0;
@@ -192,7 +201,7 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	else if (!conn->parted_ns)
 		part(tracker, conn, now_ns);
 	else
-		note_difference(tracker, conn);
+		part_anew(tracker, conn, now_ns);
 	tracker_watch_minisocket(tracker, conn, now_ns);
 	arm(tracker, handle, conn);
 }
