@@ -39,7 +39,7 @@ def fin_ahead_of_data(world, end, family):
             talk.expect("A")
             scene.settle()
         row = scene.expect("fin_unprocessed", talk, role="server", kernel_state="ESTABLISHED")
-        check(row.get("repeats", 2) >= 2, "repeated FINs were not counted")
+        check(row["evidence"]["repeats"] >= 2, f"repeated FINs: {row['evidence']}")
         talk.send("PA", bytes(100))
         wait_kernel_state(sock, "CLOSE_WAIT")
         scene.expect_closed("fin_unprocessed", talk)

@@ -205,11 +205,30 @@ class Scene:
             check_equal("class and severity",
                         (row["class"], row["severity"]), KINDS[kind])
             check(row["role"] in ("client", "server"), f"{kind}: role {row['role']}")
+            self._expect_listener(row)
+            self._expect_evidence(row)
             compare(row, fields)
             self.expected.append(want)
             self.ledger.note(want)
             self.seen.add(talk.kernel_at)
         return row
+
+    def _expect_listener(self, row):
+        """The listening socket behind a server's connection, and its owner: this process."""
+        if row["role"] != "server":
+            check_equal(f"{row['kind']}: listener of a client", row["listener"], None)
+            return
+        check_equal(f"{row['kind']}: listener", row["listener"], row["local"])
+        check_equal(f"{row['kind']}: owner", (row["owner"] or {}).get("pid"), os.getpid())
+
+    @staticmethod
+    def _expect_evidence(row):
+        """It rests on something: a segment, a state change, or what a look found."""
+        evidence = row["evidence"]
+        check(any(evidence[name] for name in ("segment", "change", "look")),
+              f"{row['kind']}: no evidence: {evidence}")
+        if row["kind"] in ("segment_filtered", "syn_unsent"):
+            check_equal("drop reason", evidence["drop_reason"], row["reason"])
 
     def _told(self):
         """What was reported and not expected."""
