@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "capture/attach.h"
@@ -33,6 +34,7 @@ struct capture {
 	struct merge *merge;
 	struct ring *own; /* the merge's */
 	int epoll_fd;
+	int again_fd; /* an eventfd: there is more to do at once */
 
 	bool prefixes_full;
 
@@ -236,7 +238,10 @@ static int interfaces_open(struct capture *capture)
 	err = namespaces_new(capture->settings, &ops, &capture->namespaces);
 	if (err)
 		return err;
-	if (epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, namespaces_fd(capture->namespaces), &event))
+	capture->again_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (capture->again_fd < 0 ||
+	    epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, capture->again_fd, &event) ||
+	    epoll_ctl(capture->epoll_fd, EPOLL_CTL_ADD, namespaces_fd(capture->namespaces), &event))
 		return -errno;
 	return 0;
 }
@@ -250,6 +255,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 		return -ENOMEM;
 	capture->settings = settings;
 	sweep_reader_init(&capture->sweeper.reader);
+	capture->again_fd = -1;
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = capture->epoll_fd < 0 ?
 		      -errno :
@@ -298,6 +304,8 @@ void capture_free(struct capture *capture)
 	namespaces_free(capture->namespaces);
 	merge_free(capture->merge);
 	loader_free(capture->loader);
+	if (capture->again_fd >= 0)
+		close(capture->again_fd);
 	if (capture->epoll_fd >= 0)
 		close(capture->epoll_fd);
 	free(capture);
@@ -310,6 +318,9 @@ int capture_start(struct capture *capture)
 	err = loader_attach(capture->loader);
 	if (!err)
 		err = namespaces_start(capture->namespaces);
+	/* Nothing is recorded yet that could wait: all at once. */
+	while (!err && taps_attach_next(capture->taps))
+		;
 	if (!err && capture->settings->devices.count > 0)
 		err = taps_last_error(capture->taps);
 	if (err)
@@ -352,9 +363,15 @@ static int losses_tell(struct capture *capture)
 static int events_take(struct capture *capture, uint64_t now_ns)
 {
 	struct epoll_event events[32];
+	eventfd_t again;
+	int err;
 
 	epoll_wait(capture->epoll_fd, events, ARRAY_SIZE(events), 0);
-	return namespaces_turn(capture->namespaces, now_ns);
+	eventfd_read(capture->again_fd, &again);
+	err = namespaces_turn(capture->namespaces, now_ns);
+	if (taps_attach_next(capture->taps))
+		eventfd_write(capture->again_fd, 1);
+	return err;
 }
 
 /* The daemon's own records are well-formed. */

@@ -17,6 +17,7 @@ struct tap {
 	const struct space *space;
 	struct interface interface;
 	struct attachment attachment;
+	bool attached; /* false: it waits for its turn */
 	uint32_t slot;
 	struct segment_counters base; /* what the slot had counted for others before */
 };
@@ -25,7 +26,7 @@ struct taps {
 	const struct loader *loader;
 	struct attacher *attacher;
 	struct tap *at[INTERFACES_MAX];
-	uint32_t count;
+	uint32_t count, waiting;
 	uint64_t taken[SLOT_WORDS]; /* slots in use now */
 	uint64_t used[SLOT_WORDS];  /* slots that may hold something */
 	int last_error;
@@ -111,13 +112,19 @@ static const char *where(const struct tap *tap)
 
 static int tap_attach(struct taps *taps, struct tap *tap)
 {
+	int err;
+
 	/* The slot first: from the first segment on, it is the interface's. */
 	slot_take(taps, tap);
-	taps->last_error =
-		attacher_attach(taps->attacher, &tap->interface, where(tap), &tap->attachment);
-	if (taps->last_error)
+	err = attacher_attach(taps->attacher, &tap->interface, where(tap), &tap->attachment);
+	if (err) {
 		slot_give(taps, tap);
-	return taps->last_error;
+		taps->last_error = err;
+		return err;
+	}
+	tap->attached = true;
+	taps->waiting--;
+	return 0;
 }
 
 void taps_open(struct taps *taps, const struct space *space, const struct interface *interface)
@@ -139,10 +146,50 @@ void taps_open(struct taps *taps, const struct space *space, const struct interf
 	}
 	tap->space = space;
 	tap->interface = *interface;
-	if (tap_attach(taps, tap))
-		free(tap);
-	else
-		taps->at[taps->count++] = tap;
+	taps->at[taps->count++] = tap;
+	taps->waiting++;
+}
+
+static void tap_remove(struct taps *taps, uint32_t i)
+{
+	struct tap *tap = taps->at[i];
+
+	if (tap->attached) {
+		attacher_detach(&tap->attachment);
+		slot_give(taps, tap);
+	} else {
+		taps->waiting--;
+	}
+	free(tap);
+	taps->at[i] = taps->at[--taps->count];
+}
+
+static uint32_t tap_waiting(const struct taps *taps)
+{
+	uint32_t i = 0;
+
+	while (i < taps->count && taps->at[i]->attached)
+		i++;
+	return i;
+}
+
+bool taps_attach_next(struct taps *taps)
+{
+	uint32_t i = taps->waiting ? tap_waiting(taps) : taps->count;
+	struct tap *tap;
+	int err;
+
+	if (i == taps->count)
+		return false;
+	tap = taps->at[i];
+	err = namespaces_enter(tap->space);
+	if (!err) {
+		err = tap_attach(taps, tap);
+		namespaces_leave(tap->space);
+	}
+	if (err)
+		tap_remove(taps, i);
+	return taps->waiting > 0;
 }
 
 void taps_rename(struct taps *taps, const struct space *space, const struct interface *interface)
@@ -155,23 +202,17 @@ void taps_rename(struct taps *taps, const struct space *space, const struct inte
 	memcpy(taps->at[i]->interface.name, interface->name, sizeof(interface->name));
 }
 
-static void tap_remove(struct taps *taps, uint32_t i)
-{
-	struct tap *tap = taps->at[i];
-
-	attacher_detach(&tap->attachment);
-	slot_give(taps, tap);
-	free(tap);
-	taps->at[i] = taps->at[--taps->count];
-}
-
 void taps_close(struct taps *taps, const struct space *space, const struct interface *interface)
 {
 	uint32_t i = tap_find(taps, space, interface->ifindex);
+	bool attached;
 
 	if (i == taps->count)
 		return;
+	attached = taps->at[i]->attached;
 	tap_remove(taps, i);
+	if (!attached)
+		return;
 	log_info("%s%s%s: no longer watched", space->nsid == NSID_OWN ? "" : space->name,
 		 space->nsid == NSID_OWN ? "" : " ", interface->name);
 }
@@ -197,15 +238,13 @@ void taps_check(struct taps *taps, const struct space *space)
 	for (uint32_t i = taps->count; i-- > 0;) {
 		struct tap *tap = taps->at[i];
 
-		if (tap->space != space || attachment_is_live(&tap->attachment))
+		if (tap->space != space || !tap->attached || attachment_is_live(&tap->attachment))
 			continue;
 		log_info("%s: was detached, or deleted and made again", tap->interface.name);
 		attacher_detach(&tap->attachment);
 		slot_give(taps, tap);
-		if (tap_attach(taps, tap)) {
-			free(tap);
-			taps->at[i] = taps->at[--taps->count];
-		}
+		tap->attached = false;
+		taps->waiting++;
 	}
 }
 
@@ -269,14 +308,17 @@ int taps_stats(const struct taps *taps, struct capture_stats *stats)
 		if (!err)
 			counters_combine(&stats->segments, &counters, true);
 	}
-	for (uint32_t i = 0; i < taps->count && !err; i++) {
+	for (uint32_t i = 0, row = 0; i < taps->count && !err; i++) {
 		const struct tap *tap = taps->at[i];
 
+		if (!tap->attached)
+			continue;
 		for (int direction = 0; direction < ATTACH_DIRECTIONS; direction++)
 			hook_list(tap, direction, stats);
-		err = loader_segments(taps->loader, tap->slot, &stats->by_interface[i]);
+		err = loader_segments(taps->loader, tap->slot, &stats->by_interface[row]);
 		if (!err)
-			counters_combine(&stats->by_interface[i], &tap->base, false);
+			counters_combine(&stats->by_interface[row], &tap->base, false);
+		row++;
 	}
 	return err;
 }

@@ -18,6 +18,13 @@ struct taps *taps_new(const struct loader *loader, enum capture_mode mode);
 /* Each namespace's taps must have been closed, or the namespace be gone. */
 void taps_free(struct taps *taps);
 
+/*
+ * The kernel takes 10 to 16 ms to attach one program (linux kernel/bpf/tcx.c waits for a grace
+ * period), and while it does nobody reads the rings. So an interface is only noted here, and
+ * attached when its turn comes: one at each call, from outside. True: more wait.
+ */
+bool taps_attach_next(struct taps *taps);
+
 /* The thread is inside of `space` for all of these, but for taps_drop. */
 void taps_open(struct taps *taps, const struct space *space, const struct interface *interface);
 void taps_rename(struct taps *taps, const struct space *space, const struct interface *interface);

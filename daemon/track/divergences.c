@@ -92,7 +92,7 @@ static void emit(struct tracker *tracker, struct conn *conn, const struct track_
 	tracker_tell_divergence(tracker, conn, &event);
 	if (!tracker->ops.event)
 		return;
-	conn_report(conn, &report);
+	tracker_report(tracker, conn, &report);
 	tracker->ops.event(tracker->ops.context, &event);
 }
 

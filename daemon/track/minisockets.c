@@ -55,7 +55,7 @@ static struct overflow *need_overflow(struct tracker *tracker, const struct conn
 static void tell(struct tracker *tracker, const struct overflow *overflow,
 		 enum track_event_type type, uint64_t now_ns)
 {
-	const struct connection_report report = {
+	struct connection_report report = {
 		.key = overflow->key,
 		.role = overflow->role,
 		.end = END_UNKNOWN,
@@ -82,6 +82,7 @@ static void tell(struct tracker *tracker, const struct overflow *overflow,
 		.evidence = &evidence,
 	};
 
+	tracker_name_space(tracker, &report);
 	if (tracker->ops.event)
 		tracker->ops.event(tracker->ops.context, &event);
 }

@@ -43,14 +43,19 @@ const struct tracked_space *tracker_spaces(const struct tracker *tracker, size_t
 	return tracker->spaces;
 }
 
+void tracker_name_space(const struct tracker *tracker, struct connection_report *report)
+{
+	size_t i = find(tracker, report->key.netns);
+
+	if (i < tracker->nr_spaces)
+		memcpy(report->netns_name, tracker->spaces[i].name, sizeof(report->netns_name));
+}
+
 void tracker_report(const struct tracker *tracker, const struct conn *conn,
 		    struct connection_report *ret)
 {
-	size_t i = find(tracker, conn->key.netns);
-
 	conn_report(conn, ret);
-	if (i < tracker->nr_spaces)
-		memcpy(ret->netns_name, tracker->spaces[i].name, sizeof(ret->netns_name));
+	tracker_name_space(tracker, ret);
 }
 
 /* TIME_WAIT, mostly: a namespace with an open socket in it does not end. */

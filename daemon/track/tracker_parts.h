@@ -96,7 +96,10 @@ static inline bool segment_is_ahead(const struct rec_segment *rec)
 /* NULL: no memory for another one. */
 struct tracked_space *tracker_space(struct tracker *tracker, uint32_t netns);
 
-/* As conn_report, and what its namespace is called. */
+/* Writes what its namespace is called. */
+void tracker_name_space(const struct tracker *tracker, struct connection_report *report);
+
+/* As conn_report, and that. */
 void tracker_report(const struct tracker *tracker, const struct conn *conn,
 		    struct connection_report *ret);
 
