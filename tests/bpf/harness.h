@@ -59,7 +59,8 @@ struct harness {
 	struct ring_buffer *rings;
 	unsigned int cpus;
 	uint32_t netns;
-	bool discard; /* records are counted, not kept */
+	bool discard;				  /* records are counted, not kept */
+	bool has_reset_reason, has_drop_receiver; /* what this kernel's tracepoints tell */
 	size_t count;
 	struct harness_record records[HARNESS_RECORDS_MAX];
 };
@@ -159,6 +160,8 @@ static inline void harness_choose(struct harness *harness)
 	assert_int_equal(kernel_facts_new(NULL, &facts), 0);
 	has_reason = kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3;
 	has_receiver = kernel_facts_tracepoint(facts, "kfree_skb") >= 4;
+	harness->has_reset_reason = has_reason;
+	harness->has_drop_receiver = has_receiver;
 	bpf_program__set_autoload(harness->skel->progs.on_send_reset, has_reason);
 	bpf_program__set_autoload(harness->skel->progs.on_send_reset_noreason, !has_reason);
 	bpf_program__set_autoload(harness->skel->progs.on_kfree_skb, has_receiver);

@@ -232,15 +232,35 @@ static void check_cookies(void)
 	}
 }
 
-/* The records are these lines, in this order, and no others. NULL ends the list. */
-static void expect(bool client, const char *const *lines)
+/* Lines of some kernels only: those that tell of resets without a socket (and give reasons), and
+ * those that do not tell who received a segment, so that what TIME_WAIT took in looks dropped. */
+#define IF_RESET_REASON "+"
+#define IF_NO_DROP_RECEIVER "-"
+#define LINES_MAX 32
+
+/* The line as it is here; NULL: not on this kernel. */
+static const char *line_here(const char *line)
 {
+	if (*line == *IF_RESET_REASON)
+		return world.harness->has_reset_reason ? line + 1 : NULL;
+	if (*line == *IF_NO_DROP_RECEIVER)
+		return world.harness->has_drop_receiver ? NULL : line + 1;
+	return line;
+}
+
+/* The records are these lines, in this order, and no others. NULL ends the list. */
+static void expect(bool client, const char *const *all_lines)
+{
+	const char *lines[LINES_MAX];
 	char text[LINE_MAX_BYTES];
 	size_t count = 0;
 	uint16_t other;
 
-	while (lines[count])
-		count++;
+	for (; *all_lines; all_lines++) {
+		assert_true(count < LINES_MAX);
+		lines[count] = line_here(*all_lines);
+		count += lines[count] != NULL;
+	}
 	wait_records(count);
 	for (size_t i = 0; i < world.harness->count; i++) {
 		record_text(&world.harness->records[i], text);
@@ -296,7 +316,8 @@ static void active_open_active_close(void **state)
 	shut(&world.other);
 	EXPECT(true, ACTIVE_OPEN, "ESTABLISHED>FIN_WAIT1", "out FIN+ACK FIN_WAIT1",
 	       "in ACK FIN_WAIT1", "FIN_WAIT1>FIN_WAIT2", "FIN_WAIT2>CLOSE",
-	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT");
+	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT",
+	       IF_NO_DROP_RECEIVER "drop FIN+ACK");
 }
 
 static void passive_open_passive_close(void **state)
@@ -324,7 +345,8 @@ static void passive_open_active_close(void **state)
 	shut(&world.listener);
 	EXPECT(false, PASSIVE_OPEN, "ESTABLISHED>FIN_WAIT1", "out FIN+ACK FIN_WAIT1",
 	       "in ACK FIN_WAIT1", "FIN_WAIT1>FIN_WAIT2", "FIN_WAIT2>CLOSE",
-	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT", "LISTEN>CLOSE");
+	       "in FIN+ACK TIME_WAIT/FIN_WAIT2", "out ACK TIME_WAIT/TIME_WAIT",
+	       IF_NO_DROP_RECEIVER "drop FIN+ACK", "LISTEN>CLOSE");
 }
 
 static void move_bytes(int from, int to, size_t bytes)
@@ -388,7 +410,8 @@ static void connect_closed_port_in(void **state)
 	(void)state;
 	world.other = connect_from('b', ECONNREFUSED);
 	shut(&world.other);
-	EXPECT(false, "in SYN none", "reset sent none", "out RST+ACK none", "drop SYN");
+	EXPECT(false, "in SYN none", IF_RESET_REASON "reset sent none", "out RST+ACK none",
+	       "drop SYN");
 }
 
 static void rst_received_estab(void **state)
