@@ -16,87 +16,132 @@ from witness.ends import (
     ACTIVE_CLOSE, CLIENT_OPEN, FAMILIES, PASSIVE_CLOSE, SERVER_OPEN, compare, plain,
 )
 
-SUBNET = 7
-
-
-def link(space, name, *what):
-    """Adds a device, or skips the case where the kernel has no such kind."""
-    done = space.run("ip", "link", "add", "name", name, *what, check=False)
-    have = space.run("ip", "-br", "link", "show", check=False)
-    if not any(line.split()[0].split("@")[0] == name for line in have.splitlines()):
-        kind = what[what.index("type") + 1]
-        raise Skip(f"this kernel has no {kind} devices {done.strip()}")
-
 
 class Stack:
-    """The upper device of each end, by one way of stacking; `lower` are the devices below a's."""
+    """A veth pair of its own (a pair more for a bond), and on it, at each end, devices by one way
+    of stacking: `upper` has the addresses, `lower` are those below it."""
 
-    def __init__(self, lab, upper, lower):
+    def __init__(self, lab, number, build):
         self.lab = lab
-        self.upper = upper
-        self.lower = lower
-        for space, host in ((lab.a, 1), (lab.b, 2)):
-            # or the lower device, too, says that the upper one's address is its own
-            space.sysctl(ipv4__conf__all__arp_ignore=1)
-            space.run("ip", "link", "set", upper, "up")
-            lab.address(space, upper, host, subnet=SUBNET)
-        wait_until(self._up, "the upper devices do not come up")
+        self.subnet = number
+        self.upper = f"upper{number}"
+        self.ports = [f"port{number}"]
+        self.lower = list(self.ports)
+        self.spaces = (lab.a, lab.b)
+        lab.join(lab.a, *self.ports, lab.b, *self.ports)
+        build(self)
+        for host, space in enumerate(self.spaces, 1):
+            space.run("ip", "link", "set", self.upper, "up")
+            lab.address(space, self.upper, host, subnet=number)
+        wait_until(self._up, f"{build.__name__} does not come up")
 
     def _up(self):
         return all("LOWER_UP" in space.run("ip", "link", "show", "dev", self.upper)
-                   for space in (self.lab.a, self.lab.b))
+                   for space in self.spaces)
+
+    def add(self, name, below, *what):
+        """A device NAME at either end; the case is skipped where the kernel has no such kind."""
+        on = ("link", below) if below else ()
+        for space in self.spaces:
+            said = space.run("ip", "link", "add", "name", name, *on, "type", *what, check=False)
+            if name not in space.run("ip", "-br", "link", "show"):
+                raise Skip(f"this kernel has no {what[0]} devices {said}")
+
+    def enslave(self, port):
+        for space in self.spaces:
+            space.run("ip", "link", "set", port, "down")
+            space.run("ip", "link", "set", port, "master", self.upper)
+            space.run("ip", "link", "set", port, "up")
 
     def ip(self, space, family):
-        host = 1 if space is self.lab.a else 2
-        return f"10.9.{SUBNET}.{host}" if family == IPV4 else f"fd09:0:0:{SUBNET}::{host}"
+        host = 1 + self.spaces.index(space)
+        return (f"10.9.{self.subnet}.{host}" if family == IPV4 else
+                f"fd09:0:0:{self.subnet:x}::{host}")
 
 
-def vlan(lab):
-    for space, device in ((lab.a, "v0"), (lab.b, "v1")):
-        link(space, "tagged", "link", device, "type", "vlan", "id", "100")
-    return Stack(lab, "tagged", ["v0"])
+def vlan(stack):
+    stack.add(stack.upper, *stack.ports, "vlan", "id", "100")
 
 
-def vlan_in_frame(lab):
-    """As vlan(), with the tag in the frame itself: the lower device does not take it aside."""
-    for space, device in ((lab.a, "v0"), (lab.b, "v1")):
-        space.run("ethtool", "-K", device, "txvlan", "off", "rxvlan", "off")
-    return vlan(lab)
+def vlan_in_frame(stack):
+    """The tag is in the frame itself: the lower device does not take it aside."""
+    for space in stack.spaces:
+        space.run("ethtool", "-K", *stack.ports, "txvlan", "off", "rxvlan", "off")
+    vlan(stack)
 
 
-def qinq(lab):
-    for space, device in ((lab.a, "v0"), (lab.b, "v1")):
-        link(space, "outer", "link", device, "type", "vlan", "proto", "802.1ad", "id", "30")
-        space.run("ip", "link", "set", "outer", "up")
-        link(space, "inner", "link", "outer", "type", "vlan", "id", "40")
-    return Stack(lab, "inner", ["v0", "outer"])
+def qinq(stack):
+    middle = f"middle{stack.subnet}"
+    stack.add(middle, *stack.ports, "vlan", "proto", "802.1ad", "id", "30")
+    for space in stack.spaces:
+        space.run("ip", "link", "set", middle, "up")
+    stack.add(stack.upper, middle, "vlan", "id", "40")
+    stack.lower.append(middle)
 
 
-def bond(lab):
-    lab.join(lab.a, "v2", lab.b, "v3")
-    for space, slaves in ((lab.a, ("v0", "v2")), (lab.b, ("v1", "v3"))):
-        link(space, "both", "type", "bond", "mode", "active-backup", "miimon", "100")
-        for slave in slaves:
-            space.run("ip", "link", "set", slave, "down")
-            space.run("ip", "link", "set", slave, "master", "both")
-            space.run("ip", "link", "set", slave, "up")
-    return Stack(lab, "both", ["v0", "v2"])
+def bond(stack):
+    """Of its two ports one is active: a segment passes that one and the bond."""
+    spare = f"spare{stack.subnet}"
+    stack.lab.join(stack.lab.a, spare, stack.lab.b, spare)
+    stack.add(stack.upper, None, "bond", "mode", "active-backup", "miimon", "100")
+    stack.enslave(*stack.ports)
+    stack.enslave(spare)
+    stack.lower.append(spare)
 
 
-def bridge(lab):
-    for space, device in ((lab.a, "v0"), (lab.b, "v1")):
-        link(space, "switch", "type", "bridge", "forward_delay", "0")
-        space.run("ip", "link", "set", device, "master", "switch")
-    return Stack(lab, "switch", ["v0"])
+def bridge(stack):
+    stack.add(stack.upper, None, "bridge", "forward_delay", "0")
+    stack.enslave(*stack.ports)
 
 
-def macvlan(lab):
-    for space, device in ((lab.a, "v0"), (lab.b, "v1")):
-        link(space, "own", "link", device, "type", "macvlan", "mode", "bridge")
-    return Stack(lab, "own", ["v0"])
+def macvlan(stack):
+    stack.add(stack.upper, *stack.ports, "macvlan", "mode", "bridge")
 
 
-KINDS = {kind.__name__: kind for kind in (vlan, vlan_in_frame, qinq, bond, bridge, macvlan)}
+KINDS = (vlan, vlan_in_frame, qinq, bond, bridge, macvlan)
+WATCHED = {"the upper": lambda stack: [stack.upper], "the lower": lambda stack: stack.lower,
+           "all": lambda stack: [stack.upper, *stack.lower]}
+
+
+def sightings(kind, which):
+    """How many of the devices that are watched a segment passes."""
+    below = 2 if kind is qinq else 1
+    return {"the upper": 1, "the lower": below, "all": 1 + below}[which]
+
+
+class World:
+    """The stacks that this kernel can build, and one daemon at a time that watches them."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.stacks = {}
+        self.missing = {}
+        self._daemon = contextlib.ExitStack()
+        self._which = None
+        for space in (lab.a, lab.b):
+            # or a lower device, too, says that the address of the upper one is its own
+            space.sysctl(ipv4__conf__all__arp_ignore=1)
+        for number, kind in enumerate(KINDS, 1):
+            try:
+                self.stacks[kind] = Stack(lab, number, kind)
+            except Skip as why:
+                self.missing[kind] = str(why)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._daemon.__exit__(*error)
+
+    def watch(self, which):
+        """The daemon that watches WHICH of each stack's devices; it is kept until another is."""
+        if which != self._which:
+            self._daemon.close()
+            flags = [f"--device={name}" for stack in self.stacks.values()
+                     for name in WATCHED[which](stack)]
+            self.daemon = self._daemon.enter_context(Daemon(self.lab.a, *flags))
+            self._which = which
+        return self.daemon
 
 
 def live(stack, daemon, family, client_space, port):
@@ -126,58 +171,47 @@ def live(stack, daemon, family, client_space, port):
                          ended="remote_close"))
 
 
+def lives(world, kind, which):
+    """A server's and a client's life over each family: counted by each watched device that their
+    segments pass, followed once."""
+    if kind in world.missing:
+        raise Skip(world.missing[kind])
+    stack, daemon = world.stacks[kind], world.watch(which)
+    times = sightings(kind, which)
+    known = len(daemon.read_events())
+    before, base = daemon.settled(), stack.lab.a.snmp()
+    for port, family in enumerate(FAMILIES.values(), 7701):
+        live(stack, daemon, family, stack.lab.b, port)
+        live(stack, daemon, family, stack.lab.a, port)
+    after, now = daemon.settled(), stack.lab.a.snmp()
+
+    def moved(name, **labels):
+        return after(name, **labels) - before(name, **labels)
+
+    check_equal("opened as server", moved("connections_opened_total", role="server"), 2)
+    check_equal("opened as client", moved("connections_opened_total", role="client"), 2)
+    check_equal("SYNs received", moved("received_segments_total", kind="syn"), 2 * times)
+    check_equal("SYN-ACKs received", moved("received_segments_total", kind="synack"), 2 * times)
+    check_equal("segments received", moved("received_segments_total"),
+                times * (now["InSegs"] - base["InSegs"]))
+    check_equal("segments sent", moved("sent_segments_total"),
+                times * (now["OutSegs"] - base["OutSegs"]))
+    check_equal("retransmitted", moved("retransmitted_segments_total"), 0)
+    events = daemon.read_events()[known:]
+    check_equal("divergences", [row for row in events if row["event"] == "divergence_open"], [])
+    check_equal("anomalies", [row for row in events if row.get("anomalies")], [])
+
+
+for _which in WATCHED:
+    for _kind in KINDS:
+        case(f"{_kind.__name__}, {_which} watched", _kind, _which)(lives)
+
+
 @contextlib.contextmanager
-def watched(kind, *devices_of):
-    """(stack, daemon at a) where DEVICES_OF(stack) are watched."""
-    with Lab("devices") as lab:
-        stack = KINDS[kind](lab)
-        flags = [f"--device={name}" for function in devices_of for name in function(stack)]
-        with Daemon(lab.a, *flags) as daemon:
-            yield stack, daemon
-
-
-def lives(kind, sightings, *devices_of):
-    """A server's and a client's life, each segment of which SIGHTINGS of our devices see."""
-    with watched(kind, *devices_of) as (stack, daemon):
-        before, base = daemon.settled(), stack.lab.a.snmp()
-        for port, family in enumerate(FAMILIES.values(), 7701):
-            live(stack, daemon, family, stack.lab.b, port)
-            live(stack, daemon, family, stack.lab.a, port)
-        after, now = daemon.settled(), stack.lab.a.snmp()
-
-        def moved(name, **labels):
-            return after(name, **labels) - before(name, **labels)
-
-        check_equal("opened as server", moved("connections_opened_total", role="server"), 2)
-        check_equal("opened as client", moved("connections_opened_total", role="client"), 2)
-        check_equal("SYNs received", moved("received_segments_total", kind="syn"), 2 * sightings)
-        check_equal("SYN-ACKs received", moved("received_segments_total", kind="synack"),
-                    2 * sightings)
-        check_equal("segments received", moved("received_segments_total"),
-                    sightings * (now["InSegs"] - base["InSegs"]))
-        check_equal("segments sent", moved("sent_segments_total"),
-                    sightings * (now["OutSegs"] - base["OutSegs"]))
-        check_equal("retransmitted", moved("retransmitted_segments_total"), 0)
-        check_equal("divergences", daemon.find("divergence_open"), [])
-        check_equal("anomalies", [row for row in daemon.find("connection") if row["anomalies"]],
-                    [])
-
-
-def upper(stack):
-    return [stack.upper]
-
-
-def lower(stack):
-    return stack.lower
-
-
-for _kind in KINDS:
-    # of a bond's slaves one is active: a segment passes it and the bond
-    _layers = {"qinq": 3}.get(_kind, 2)
-    case(f"{_kind}, upper", _kind, 1, upper)(lives)
-    case(f"{_kind}, lower", _kind, _layers - 1, lower)(lives)
-    case(f"{_kind}, both", _kind, _layers, upper, lower)(lives)
+def stacked():
+    with Lab("devices") as lab, World(lab) as world:
+        yield world
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(stacked))
