@@ -5,6 +5,7 @@ down, devices vanish, the daemon comes late. Healthy connections are never calle
 faults are found again afterwards. By XDP and by tcx.
 """
 
+import concurrent.futures
 import contextlib
 import signal
 import socket
@@ -216,6 +217,32 @@ def expect_only_markers(daemon):
     """The two faults of expect_faults_are_found(), and nothing else."""
     check_equal("kinds", [row["kind"] for row in daemon.find("divergence_open")],
                 ["segment_filtered"] * 2)
+
+
+@each_mode
+def lossy_network(mode):
+    """One segment in sixteen is lost beyond the tap, either way: handshakes, FINs and RSTs come
+    late, again, or never."""
+    with watched(mode) as (lab, daemon, world):
+        rule = "policy accept; meta l4proto tcp numgen random mod 16 == 0 drop"
+        lab.b.run("nft", "-f", "-", input="table inet lossy {\n" + "".join(
+            f"chain {hook} {{\ntype filter hook {hook} priority 0; {rule}\n}}\n"
+            for hook in ("input", "output")) + "}\n")
+        before = lab.a.snmp()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda row: lossy_load(lab, *row), enumerate(CLOSES[:3])))
+        lab.b.run("nft", "delete", "table", "inet", "lossy")
+        check(lab.a.snmp()["RetransSegs"] - before["RetransSegs"] > 10, "nothing was lost")
+        daemon.settled()
+        check_equal("problems", [(row["kind"], row["local"], row["remote"])
+                                 for row in daemon.problems()], [])
+        expect_faults_are_found(world)
+
+
+def lossy_load(lab, number, mode):
+    connload(lab.b, lab.a, lab.ip(lab.a, (IPV4, IPV6)[number % 2]), mode, 100, concurrency=100,
+             ports=f"{8100 + 10 * number}-{8103 + 10 * number}", quiet=True, request=1000,
+             reply=1000)
 
 
 @each_mode

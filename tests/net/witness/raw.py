@@ -211,6 +211,16 @@ class RawConnection:
             self.ack = (seg.seq + octets) & MASK
         return seg
 
+    def fill(self):
+        """Sends until the receiver's window is full; returns how many octets that took."""
+        sent = 0
+        while True:
+            self.send("PA", bytes(512))
+            seg = self.expect("A")
+            sent += 512
+            if seg.window < 512:
+                return sent
+
     def quiet(self, seconds):
         """True when the kernel sends nothing to this connection for that long."""
         return self.peer.receive(self._mine, seconds) is None

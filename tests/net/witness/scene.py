@@ -324,6 +324,9 @@ def expect_balanced_books(world):
         wait_until(lambda: daemon.metrics()("divergences_open") == 0,
                    lambda: f"{space.name}: open {daemon.api('divergences')}", CLOSED_WITHIN_S)
         now = daemon.metrics()
+        print(f"# {space.name}: {len(want)} divergences, unobservable "
+              f"{now.by('unobservable_connections_total', 'reason')}, transients "
+              f"{now.by('transients_total', 'cause')}", flush=True)
         counted = collections.Counter(kind for kind, _, _ in want)
         for kind, (kind_class, _) in KINDS.items():
             check_equal(f"{space.name}: divergences_total of {kind}",
