@@ -111,27 +111,34 @@ static __always_inline void egress_untranslate(const struct bpf_sock *sk, __u16 
 	seen->translated = 1;
 }
 
-static __always_inline bool egress_is_foreign(const struct sock_common *sk, __u32 netns)
+/* If it is not, its namespace is the segment's. `net`: of the device, where there are several. */
+static __always_inline bool egress_is_foreign(const struct sock_common *sk, const struct net *net,
+					      struct sighting *seen)
 {
-	return sk->skc_net.net->ns.inum != netns;
+	if (!config.netns && (__u64)sk->skc_net.net != (__u64)net)
+		return true;
+	seen->netns = sk->skc_net.net->ns.inum;
+	return config.netns && seen->netns != config.netns;
 }
 
 /* One of MPTCP cannot be converted, and counts as ours. */
-static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state, __u32 netns)
+static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state,
+						       const struct net *net, struct sighting *seen)
 {
 	struct tcp_timewait_sock *tw;
 	struct tcp_request_sock *req;
 
 	if (state == KS_NEW_SYN_RECV) {
 		req = bpf_skc_to_tcp_request_sock(sk);
-		return req && egress_is_foreign(&req->req.req.__req_common, netns);
+		return req && egress_is_foreign(&req->req.req.__req_common, net, seen);
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sk);
-	return tw && egress_is_foreign(&tw->tw_sk.__tw_common, netns);
+	return tw && egress_is_foreign(&tw->tw_sk.__tw_common, net, seen);
 }
 
 /* A full socket of TCP; *ret_wanted says whether its plain segment is worth a record. */
-static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, bool control,
+static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state,
+					      const struct net *net, bool control,
 					      struct sighting *seen, bool *ret_wanted)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -140,7 +147,7 @@ static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state, b
 		return OWNER_NONE;
 	if (tp->inet_conn.icsk_inet.sk.sk_type != SOCK_STREAM)
 		return OWNER_CONTROL;
-	if (egress_is_foreign(&tp->inet_conn.icsk_inet.sk.__sk_common, seen->netns))
+	if (egress_is_foreign(&tp->inet_conn.icsk_inet.sk.__sk_common, net, seen))
 		return OWNER_FOREIGN;
 	if (!control && state == KS_ESTABLISHED) {
 		*ret_wanted = egress_handshake_ack(tp, seen->gso_segs);
@@ -204,16 +211,17 @@ static __always_inline void egress_synack(struct bpf_sock *sk, const struct sigh
 		egress_bare_synack(seen, false);
 }
 
-static __always_inline enum owner egress_owner(struct bpf_sock *sk, bool control,
-					       struct sighting *seen, bool *ret_wanted)
+static __always_inline enum owner egress_owner(struct bpf_sock *sk, const struct net *net,
+					       bool control, struct sighting *seen,
+					       bool *ret_wanted)
 {
 	__u8 state = sk->state;
 
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return OWNER_NONE; /* a packet socket's own making */
 	if (state != KS_NEW_SYN_RECV && state != KS_TIME_WAIT)
-		return egress_full(sk, state, control, seen, ret_wanted);
-	if (egress_minisock_is_foreign(sk, state, seen->netns))
+		return egress_full(sk, state, net, control, seen, ret_wanted);
+	if (egress_minisock_is_foreign(sk, state, net, seen))
 		return OWNER_FOREIGN;
 	snapshot_socket(sk, state, &seen->snapshot);
 	egress_untranslate(sk, sk->src_port, seen);
@@ -256,11 +264,16 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 	const struct parsed_segment *segment = &seen->segment;
 	bool control = segment->tcp_flags & SEGMENT_CONTROL;
 	enum owner owner = OWNER_NONE;
+	const struct net *net = config.netns ? NULL : segment_net(skb, false);
 	struct bpf_sock *sk = skb->sk;
 	bool wanted = control;
 
 	if (sk)
-		owner = egress_owner(sk, control, seen, &wanted);
+		owner = egress_owner(sk, net, control, seen, &wanted);
+	if (config.netns)
+		seen->netns = config.netns;
+	else if (owner != OWNER_SOCKET || !seen->netns)
+		seen->netns = BPF_CORE_READ(net, ns.inum);
 	if (owner != OWNER_SOCKET && egress_is_transit(skb, seen, owner)) {
 		segment_ignore(seen, IGNORED_TRANSIT);
 		return;
@@ -284,7 +297,6 @@ static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
 {
 	struct sighting seen = {
 		.ctx = skb,
-		.netns = segment_netns_skb(skb),
 		.ifindex = skb->ifindex,
 		.gso_segs = skb->gso_segs ?: 1,
 		.hook = HOOK_TC_EGRESS,
@@ -293,10 +305,12 @@ static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
 	enum parse_result result;
 
 	result = segment_parse_skb(skb, has_link_layer, &seen.segment);
-	if (result == PARSE_TCP)
+	if (result == PARSE_TCP) {
 		egress(skb, &seen);
-	else if (result != PARSE_OTHER)
+	} else if (result != PARSE_OTHER) {
+		seen.netns = segment_netns(skb, false);
 		segment_ignore(&seen, parse_ignored_reason(result));
+	}
 	return TCX_NEXT;
 }
 

@@ -254,6 +254,20 @@ static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struc
 	return true;
 }
 
+/* A socket was looked up in the namespace of the device, and is at hand. */
+static __always_inline __u32 ingress_netns(struct bpf_sock *sk, const struct sighting *seen,
+					   bool xdp)
+{
+	struct tcp_sock *tp;
+
+	if (config.netns)
+		return config.netns;
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	if (tp)
+		return tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum;
+	return segment_netns(seen->ctx, xdp);
+}
+
 static __always_inline void ingress(struct sighting *seen, bool xdp)
 {
 	const struct parsed_segment *segment = &seen->segment;
@@ -264,6 +278,7 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 
 	sk = segment_socket(seen->ctx, segment->source, segment->source_port, segment->destination,
 			    segment->destination_port, segment->ipv6);
+	seen->netns = ingress_netns(sk, seen, xdp);
 	if (sk) {
 		state = sk->state;
 		if (control || ingress_state_waits(state))
@@ -285,10 +300,12 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 static __always_inline void ingress_parsed(struct sighting *seen, enum parse_result result,
 					   bool xdp)
 {
-	if (result == PARSE_TCP)
+	if (result == PARSE_TCP) {
 		ingress(seen, xdp);
-	else if (result != PARSE_OTHER)
+	} else if (result != PARSE_OTHER) {
+		seen->netns = segment_netns(seen->ctx, xdp);
 		segment_ignore(seen, parse_ignored_reason(result));
+	}
 }
 
 /* The hook cannot tell native from generic: the daemon knows what it attached to the interface. */
@@ -297,7 +314,6 @@ int xdp_ingress(struct xdp_md *ctx)
 {
 	struct sighting seen = {
 		.ctx = ctx,
-		.netns = segment_netns_xdp(ctx),
 		.ifindex = ctx->ingress_ifindex,
 		.gso_segs = 1,
 		.hook = HOOK_XDP_NATIVE,
@@ -315,7 +331,6 @@ static __always_inline int tc_ingress(struct __sk_buff *skb, int has_link_layer)
 {
 	struct sighting seen = {
 		.ctx = skb,
-		.netns = segment_netns_skb(skb),
 		.ifindex = skb->ifindex,
 		.gso_segs = skb->gso_segs ?: 1,
 		.hook = HOOK_TC_INGRESS,

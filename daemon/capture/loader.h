@@ -23,7 +23,7 @@ struct loader;
  * Opens and loads; attaches nothing. `ring_bytes` is for each CPU's ring of each family; a CPU
  * that is not online gets the smallest there is. The BTF is read from $TCPWITNESS_BTF where that
  * is set. `several`: not only the namespace we run in, but those of loader_namespace are watched,
- * at the cost of some 40 ns a segment. 0 or -errno, logged in one line that says what to do.
+ * at the cost of 30 to 100 ns a segment. 0 or -errno, logged in one line that says what to do.
  */
 int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader);
 void loader_free(struct loader *loader);
