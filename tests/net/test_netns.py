@@ -13,7 +13,7 @@ import sys
 import threading
 
 from witness import (
-    IPV4, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal, client_of,
+    BINARY, IPV4, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal, client_of,
     endpoint, listener, local_of, main, wait_kernel_state, wait_until,
 )
 
@@ -164,6 +164,25 @@ def forget_time_wait(space):
 def by_name():
     with Lab("netns") as lab:
         lifecycle_in_three(lab)
+
+
+@case("without the capability")
+def without_the_capability():
+    """One line and an exit code; and its own namespace needs nothing more."""
+    fewer = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    with Lab("netns") as lab:
+        command = lab.a.command(*fewer, BINARY, "run", "--duration=1",
+                                "--web.listen-address=127.0.0.1:0",
+                                f"--api.socket=/tmp/{lab.label}.sock")
+        done = subprocess.run((*command, f"--netns=host,{lab.b.name}"), capture_output=True,
+                              text=True, timeout=30, check=False)
+        errors = [line for line in done.stderr.splitlines() if "error:" in line]
+        check_equal("exit code, errors", (done.returncode, errors),
+                    (1, ["tcpwitness: error: --netns: not permitted to enter other network "
+                         "namespaces: need CAP_SYS_ADMIN"]))
+        check_equal("attached", (attached(lab.a), attached(lab.b)), ([], []))
+        check_equal("alone", subprocess.run(command, capture_output=True, timeout=30,
+                                            check=False).returncode, 0)
 
 
 @case("others are not seen")
