@@ -6,15 +6,17 @@ connection belongs to the namespace of its socket, whatever else sees its segmen
 and go, and nothing of ours keeps one alive."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 from witness import (
-    BINARY, IPV4, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal, client_of,
-    endpoint, listener, local_of, main, wait_kernel_state, wait_until,
+    BINARY, IPV4, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal,
+    client_of, endpoint, execute, listener, local_of, main, wait_kernel_state, wait_until,
 )
 
 # ---- a machine of its own: `all` must not reach what else runs on this one
@@ -410,6 +412,26 @@ def end_with_connections(host, daemon, space, name, address):
     for metric in ("connections", "interface_info", "program_attached",
                    "interface_segments_total", "listener_syns_total"):
         check_equal(f"{metric} of it", now.series(metric, netns=name), [])
+
+
+@case("replayed")
+def replayed():
+    """The record log knows the namespaces, too: the same events again."""
+    with Lab("netns") as lab, tempfile.TemporaryDirectory(prefix="tcpwitness-netns-") as directory:
+        name, log = f"{lab.label}-late", os.path.join(directory, "log")
+        space = Namespace(name)
+        lab.join(lab.a, "late0", space, "late1")
+        space.run("ip", "addr", "add", "10.9.30.2/24", "dev", "late1")
+        lab.a.run("ip", "addr", "add", "10.9.30.1/24", "dev", "late0")
+        with Daemon(lab.a, f"--netns=host,{name}", f"--record={log}") as daemon:
+            wait_watched(daemon, name, "late1", "lo")
+            end_with_connections(lab.a, daemon, space, name, "10.9.30.2")
+            daemon.settled()
+            daemon.stop()
+            live = [{**row, "time": None} for row in daemon.read_events()]
+        again = [{**json.loads(line), "time": None} for line in
+                 execute(BINARY, "replay", "--events.connections", log).splitlines()]
+        check_equal("events", again, live)
 
 
 @case("all")
