@@ -186,8 +186,6 @@ static void blind_reset_is_challenged(void **state)
 	assert_int_equal(bench->reports[2].end, END_REMOTE_RESET);
 }
 
-
-
 /* XDP is ahead of the stack, so each RST is held until a look; the next one must not hide it. */
 static void resets_in_a_row_at_xdp(void **state)
 {
@@ -203,6 +201,26 @@ static void resets_in_a_row_at_xdp(void **state)
 	assert_int_equal(tracker_stats(bench->tracker)->divergences[DIVERGENCE_FORGED_RESET], 1);
 	assert_int_equal(bench->events[0].kind, DIVERGENCE_FORGED_RESET);
 	assert_int_equal(bench->events[0].connection->local_state, FSM_ESTABLISHED);
+}
+
+/* At XDP, before a FIN that makes its number the expected one: it was challenged all the same. */
+static void reset_ahead_of_a_fin_at_xdp(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->ingress_hook = HOOK_XDP_NATIVE;
+	open_server(bench);
+	RECEIVED(.flags = R, .seq = 102, .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	RECEIVED(.flags = F | A, .seq = 101, .ack = 501,
+		 .kernel = full(KS_ESTABLISHED, 101, 501, 501));
+	CHANGE(.from = KS_ESTABLISHED, .to = KS_CLOSE_WAIT, .bits = STATE_DONE, .rcv_nxt = 102,
+	       .snd_una = 501, .snd_nxt = 501);
+	SENT(.flags = A, .seq = 501, .ack = 102, .kernel = full(KS_CLOSE_WAIT, 102, 501, 501));
+	bench->kernel = full(KS_CLOSE_WAIT, 102, 501, 501);
+	bench_wait(bench, 20 * NS_PER_SEC);
+	assert_int_equal(tracker_stats(bench->tracker)->divergences[DIVERGENCE_RESET_IGNORED], 1);
+	assert_int_equal(tracker_stats(bench->tracker)->connections[VIEW_WIRE][FSM_CLOSE_WAIT], 1);
+	assert_int_equal(bench->reports[0].local_state, FSM_CLOSE_WAIT);
 }
 
 /* A request answers for a listener that is gone, until the final ACK finds it out (row 8). */
@@ -652,6 +670,7 @@ int main(void)
 		TEST(syn_dropped_by_accept_queue),
 		TEST(one_silent_syn_is_no_divergence),
 		TEST(resets_in_a_row_at_xdp),
+		TEST(reset_ahead_of_a_fin_at_xdp),
 		TEST(request_outlives_its_listener),
 		TEST(minisocket_killed),
 		TEST(connecting_without_a_syn),
