@@ -245,6 +245,8 @@ static void take_look(struct tracker *tracker, struct conn *conn, const struct r
 		dialogue_learn(&conn->talk, &facts, &steps);
 		tracker_take_steps(tracker, conn, &steps, now_ns);
 	}
+	if (facts.known)
+		tracker_refuse_reset(tracker, conn, &facts, now_ns);
 	tracker_release_reset(tracker, conn, now_ns);
 	tracker_take_snapshot(tracker, conn, look, true);
 	tracker_settle_doubt(tracker, conn, look, from);

@@ -43,6 +43,17 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
 	return true;
 }
 
+void tracker_refuse_reset(struct tracker *tracker, struct conn *conn,
+			  const struct endpoint_facts *facts, uint64_t now_ns)
+{
+	/* RCV.NXT has come to it since then; it was not there, or there would be no socket. */
+	if (!conn->held_flags || !(facts->known & KNOWN_RCV_NXT) ||
+	    facts->rcv_nxt != conn->held_seq)
+		return;
+	conn->held_flags = 0;
+	tracker_doubt_reset(tracker, conn, now_ns);
+}
+
 void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
 	const struct tcp_segment segment = {

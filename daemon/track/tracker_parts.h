@@ -219,6 +219,10 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
  * the RST that was held, if there is one. */
 void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
+/* A look found a full socket, with these variables: the RST that was held has not closed it. */
+void tracker_refuse_reset(struct tracker *tracker, struct conn *conn,
+			  const struct endpoint_facts *facts, uint64_t now_ns);
+
 /* A RST that the reference refused, or cannot judge. The stack may know better (the edge of a SACK
  * block, KERNEL.md §1.4): it was ignored only when the socket is seen to live on. */
 void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
