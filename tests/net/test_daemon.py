@@ -348,6 +348,13 @@ def small_commands(lab):
     check("/sys/kernel/btf" in lab.a.run(BINARY, "doctor"), "doctor says nothing of BTF")
 
 
+@case("the log tells what this kernel lacks, as doctor does")
+def lacks(lab):
+    with Daemon(lab.a, device="v0") as daemon:
+        told = re.findall(r"this kernel has no ([^:]*): (.*)", daemon.log())
+    check_equal("lacks", dict(told), doctor.lacks())
+
+
 @case("replay prints the same events")
 def replay(lab):
     """A recorded run with ordinary connections, resets and three kinds of divergence."""

@@ -23,6 +23,13 @@ def _rows():
     return rows
 
 
+def lacks():
+    """{name: what is lost without it}, of what the programs want of this kernel."""
+    names = list(_rows())
+    return {name: _rows()[name] for name in names[names.index("programs") + 1:]
+            if _rows()[name] is not None}
+
+
 def has(name):
     """Does this kernel have what doctor lists as NAME?"""
     if name not in _rows():
