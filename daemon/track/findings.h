@@ -35,6 +35,7 @@ struct finding {
 	uint32_t resets_unsettled; /* those that it may yet have taken */
 	uint32_t next_free;
 	uint8_t owned_looks;
+	uint8_t riddles;       /* looks in a row that no rule had a name for */
 	uint8_t parted_wire;   /* enum fsm_state when the views parted */
 	uint8_t parted_kernel; /* enum kernel_state */
 	bool fin_waited;       /* a FIN waited then for the data before it */

@@ -129,6 +129,7 @@ static void part_anew(struct tracker *tracker, struct conn *conn, uint64_t now_n
 			 finding->parted_kernel == conn->kernel.state))
 		return;
 	note_difference(finding, conn);
+	finding->riddles = 0;
 	conn->looked_ns = now_ns;
 	conn->tries = 0;
 }
@@ -147,6 +148,7 @@ static void part(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 	finding->progress_ns = 0;
 	finding->owned_looks = 0;
 	finding->was_owned = false;
+	finding->riddles = 0;
 	note_difference(finding, conn);
 	finding->fin_waited = dialogue_fin_pending(&conn->talk);
 	finding->syns = dialogue_syn_unanswered(&conn->talk);
@@ -352,6 +354,10 @@ static struct verdict explain(struct tracker *tracker, const struct conn *conn,
 static bool pronounce(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		      struct verdict verdict, uint64_t now_ns)
 {
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	if (finding)
+		finding->riddles = 0;
 	if (verdict.kind == DIVERGENCE_TIME_WAIT_MISSING)
 		tracker_miss_minisocket(tracker, conn, now_ns);
 	else
@@ -373,6 +379,15 @@ static void judge_owner(struct tracker *tracker, uint32_t handle, struct conn *c
 			return;
 	}
 	arm(tracker, handle, conn);
+}
+
+/* Has it been looked at often enough without a name for what was found, or without that of the
+ * divergence that is open holding any longer? */
+static bool is_riddle(struct tracker *tracker, const struct conn *conn)
+{
+	struct finding *finding = tracker_finding(tracker, conn);
+
+	return finding ? ++finding->riddles >= LOOKS_MAX : conn->tries >= LOOKS_MAX;
 }
 
 static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
@@ -399,7 +414,7 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 	if (verdict.divergent) {
 		if (pronounce(tracker, handle, conn, verdict, now_ns))
 			return;
-	} else if (conn->open_kind == CONN_NO_KIND && conn->tries >= LOOKS_MAX) {
+	} else if (is_riddle(tracker, conn)) {
 		give_up(tracker, handle, conn,
 			dialogue_fin_pending(&conn->talk) ? UNOBSERVABLE_FIN_PENDING :
 							    UNOBSERVABLE_UNEXPLAINED,
