@@ -10,10 +10,10 @@ static size_t find(const struct tracker *tracker, uint32_t netns)
 {
 	size_t i = tracker->last_space;
 
-	if (i < tracker->nr_spaces && tracker->spaces[i].netns == netns)
+	if (i < tracker->nr_spaces && tracker->space_numbers[i] == netns)
 		return i;
 	for (i = 0; i < tracker->nr_spaces; i++)
-		if (tracker->spaces[i].netns == netns)
+		if (tracker->space_numbers[i] == netns)
 			break;
 	return i;
 }
@@ -33,6 +33,7 @@ struct tracked_space *tracker_space(struct tracker *tracker, uint32_t netns)
 		return NULL;
 	memset(&tracker->spaces[i], 0, sizeof(tracker->spaces[i]));
 	tracker->spaces[i].netns = netns;
+	tracker->space_numbers[i] = netns;
 	tracker->nr_spaces++;
 	return &tracker->spaces[i];
 }
@@ -75,6 +76,7 @@ void tracker_on_netns(struct tracker *tracker, const struct observation *observa
 {
 	const struct rec_netns *rec = observation->netns;
 	struct tracked_space *space;
+	size_t i;
 
 	if (rec->phase == NETNS_BEGIN) {
 		space = tracker_space(tracker, rec->hdr.netns);
@@ -86,7 +88,9 @@ void tracker_on_netns(struct tracker *tracker, const struct observation *observa
 		return;
 	}
 	end_all(tracker, rec->hdr.netns, observation->ts_ns);
-	space = tracker_space(tracker, rec->hdr.netns);
-	if (space)
-		*space = tracker->spaces[--tracker->nr_spaces];
+	i = find(tracker, rec->hdr.netns);
+	if (i == tracker->nr_spaces)
+		return;
+	tracker->spaces[i] = tracker->spaces[--tracker->nr_spaces];
+	tracker->space_numbers[i] = tracker->spaces[i].netns;
 }

@@ -3,6 +3,7 @@
 #ifndef TCPWITNESS_TRACKER_PARTS_H
 #define TCPWITNESS_TRACKER_PARTS_H
 
+#include "config.h"
 #include "tcp_defs.h"
 #include "track/allowance.h"
 #include "track/compare.h"
@@ -57,6 +58,7 @@ struct tracker {
 	struct deadlines wheel;
 	struct sweeping sweep;
 	struct tracked_space *spaces;
+	uint32_t space_numbers[NAMESPACES_MAX]; /* of spaces[i]: side by side, for the search */
 	size_t nr_spaces, last_space; /* last_space: most probably the next one asked for */
 	uint32_t evict_hand;	      /* where the search for a victim goes on */
 	uint32_t lives;		      /* connections begun */

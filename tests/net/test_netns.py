@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 from witness import (
-    BINARY, IPV4, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal,
+    BINARY, IPV4, IPV6, Daemon, Lab, Namespace, Pair, accept, attached, case, check, check_equal,
     client_of, endpoint, execute, listener, local_of, main, wait_kernel_state, wait_until,
 )
 
@@ -114,13 +114,13 @@ def row_of(daemon, local, remote):
 # ---- by name
 
 
-def lifecycle_in_three(lab):
+def both_ends(lab, mode, family):
     """A daemon in a watches a and b: each end is one connection, in its own namespace."""
-    with Daemon(lab.a, f"--netns=host,{lab.b.name}") as daemon:
+    with Daemon(lab.a, f"--netns=host,{lab.b.name}", mode=mode) as daemon:
         wait_watched(daemon, lab.b.name, "lo", "v1")
         before = daemon.settled()
         base = {space: space.snmp() for space in (lab.a, lab.b)}
-        pair = Pair(lab, lab.a, IPV4, 7300)
+        pair = Pair(lab, lab.a, family, 7300)
         server = row_of(daemon, pair.server_at, pair.client_at)
         client = row_of(daemon, pair.client_at, pair.server_at)
         check_equal("the server's", (server["netns"], server["netns_name"], server["role"]),
@@ -162,10 +162,13 @@ def forget_time_wait(space):
     space.run("ss", "-K", "state", "time-wait")
 
 
-@case("by name")
-def by_name():
+def by_name(mode, family):
     with Lab("netns") as lab:
-        lifecycle_in_three(lab)
+        both_ends(lab, mode, family)
+
+
+for _mode, _family in (("auto", IPV4), ("xdp", IPV6), ("clsact", IPV4)):
+    case(f"by name {_mode}", _mode, _family)(by_name)
 
 
 @case("without the capability")
