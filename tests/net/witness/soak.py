@@ -54,12 +54,14 @@ class Trouble(threading.Thread):
             raise self.error
 
 
-def soak(lab, mode, total, batches, round_size, progress=lambda made: None):
-    """At least TOTAL connections of every ordinary kind, BATCHES of faults. Returns a summary."""
+def soak(lab, mode, total, batches, round_size, progress=lambda made: None,
+         turn=contextlib.nullcontext()):
+    """At least TOTAL connections of every ordinary kind, BATCHES of faults, made in its TURN.
+    Returns a summary."""
     with Daemon(lab.a, "--flows.max=2097152", device="v0", mode=mode,
                 connections=False) as daemon:
-        before, base, begin = daemon.settled(), lab.a.snmp(), time.monotonic()
-        with Mixed(lab) as load:
+        with turn, Mixed(lab) as load:
+            before, base, begin = daemon.settled(), lab.a.snmp(), time.monotonic()
             trouble = Trouble(lab, daemon, batches)
             trouble.start()
             try:
