@@ -13,6 +13,7 @@ static const struct cli_command commands[] = {
 	  "run a raw record log through the same judgement, print its events" },
 	{ "explain", cli_explain, "tell the story of a connection, line by line, with the rules" },
 	{ "divergences", cli_divergences, "list what wire and kernel disagree on" },
+	{ "listeners", cli_listeners, "list listening sockets: queues, limits, drops, owners" },
 	{ "status", cli_status, "ask the running daemon how it is" },
 	{ "doctor", cli_doctor, "what this kernel and these interfaces allow, and what is lost" },
 	{ "fsm", cli_fsm, "print the reference state machine that this program runs" },

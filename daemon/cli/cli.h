@@ -23,6 +23,7 @@ int cli_replay(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_divergences(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_listeners(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_fsm(int argc, char **argv);
 int cli_detach(int argc, char **argv);

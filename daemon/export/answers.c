@@ -11,6 +11,7 @@
 
 #include "export/api.h"
 #include "export/divergence_list.h"
+#include "export/listener_table.h"
 #include "export/metrics.h"
 #include "export/negotiate.h"
 #include "export/page.h"
@@ -321,17 +322,35 @@ static void answer_status(struct answers *answers, const struct question *questi
 static void answer_listeners(struct answers *answers, const struct question *question,
 			     struct answer *answer)
 {
+	const char *details = question->divergences.details;
+	bool table = question->format && !strcmp(question->format, "table");
 	uint64_t limit = API_LIMIT_DEFAULT;
 	struct snapshot_letter *letter;
+	enum listener_order order;
 
 	if (negotiate_number(question->limit, API_LIMIT_MAX, &limit)) {
 		answer_error(answer, STATUS_BAD_REQUEST, "limit: a number up to 10000");
 		return;
 	}
+	if (question->format && !table && strcmp(question->format, "json")) {
+		answer_error(answer, STATUS_BAD_REQUEST, "format: json or table");
+		return;
+	}
+	if (!listener_order_parse(question->sort, &order)) {
+		answer_error(answer, STATUS_BAD_REQUEST,
+			     "sort: syns, drops, fill, syn, accept or listener");
+		return;
+	}
 	letter = take_snapshot(answers, limit, false, answer);
 	if (!letter)
 		return;
-	api_listeners(letter->view, &answer->body);
+	if (table) {
+		answer->content_type = CONTENT_PLAIN;
+		listener_table(letter->view, order, details && !strcmp(details, "1"),
+			       &answer->body);
+	} else {
+		api_listeners(letter->view, &answer->body);
+	}
 	release_snapshot(letter);
 }
 

@@ -71,7 +71,7 @@ struct question {
 	const char *path;
 	const char *accept, *host;
 	const char *limit, *cursor; /* of the query */
-	const char *tuple, *format;
+	const char *tuple, *format, *sort;
 	struct divergence_arguments divergences; /* limit and format as above */
 	bool is_unix;				 /* came by the Unix socket */
 	bool is_loopback;			 /* the peer's address is this machine's */

@@ -164,6 +164,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	question.cursor = argument(connection, "cursor");
 	question.tuple = argument(connection, "tuple");
 	question.format = argument(connection, "format");
+	question.sort = argument(connection, "sort");
 	question.divergences = (struct divergence_arguments){
 		.state = argument(connection, "state"),
 		.kind = argument(connection, "kind"),

@@ -94,6 +94,10 @@ refuses follow_without_daemon 1 'no daemon answers at .*/none.sock' \
 refuses divergences_bad_kind 2 "--kind: 'frob' is none" "$tcpwitness" divergences --kind=frob
 refuses divergences_bad_class 2 "--class: 'frob' is not problem" "$tcpwitness" divergences --class=frob
 refuses divergences_operand 2 'usage: tcpwitness divergences' "$tcpwitness" divergences now
+refuses listeners_without_daemon 1 'no daemon answers at .*/none.sock' \
+	"$tcpwitness" listeners --api.socket="$work/none.sock"
+refuses listeners_bad_sort 2 "--sort: 'frob' is none" "$tcpwitness" listeners --sort=frob
+says help_of_listeners 0 '^  --watch' "$tcpwitness" help listeners
 says divergences_kinds 0 '^  accept_queue_overflow +critical$' "$tcpwitness" divergences --kinds
 refuses explain_without_daemon 1 'no daemon answers at .*/none.sock' \
 	"$tcpwitness" explain --api.socket="$work/none.sock" 10.0.0.1:1
@@ -130,6 +134,7 @@ says status_interfaces 0 '^ +- interface lo, hook ingress, mode tcx, netns [0-9]
 	"$tcpwitness" status --api.socket="$work/api.sock"
 says divergences_none 0 '^open now: 0 critical, 0 warning, 0 info; over: 0 kept' \
 	"$tcpwitness" divergences --api.socket="$work/api.sock"
+says listeners 0 '^listener +syn/limit' "$tcpwitness" listeners --api.socket="$work/api.sock"
 says status_json 0 '"schema": ?1' "$tcpwitness" status --json --api.socket="$work/api.sock"
 refuses socket_in_use 1 '.*api.sock' "${inside[@]}" "$tcpwitness" run --log.level=error --device=lo \
 	--web.listen-address=127.0.0.1:0 --api.socket="$work/api.sock" --duration=5

@@ -8,7 +8,7 @@ unexplained. By XDP at a, by tcx at b, IPv4 and IPv6; and nginx under wrk with a
 """
 
 import contextlib
-import os
+import json
 import shutil
 import socket
 import subprocess
@@ -16,7 +16,8 @@ import sys
 import tempfile
 
 from witness import (
-    Daemon, Failure, Lab, RawPeer, Skip, case, check, check_equal, listener, main, wait_until,
+    BINARY, Daemon, Lab, RawPeer, Skip, case, check, check_equal, execute, listener, main,
+    wait_until,
 )
 from witness.ends import PORTS, both_ends, each_end, space_of
 from witness.lab import endpoint
@@ -103,6 +104,19 @@ class Scene:
                 row[have[label]] = int(value)
         return row
 
+    def api(self):
+        """The listener's row of /api/v1/listeners."""
+        return next(row for row in self.daemon.api("listeners?limit=10000")["listeners"]
+                    if row["listener"] == self.name)
+
+    def expect_knob(self, queue, limited_by, change):
+        """What limits QUEUE, and the one change that would help."""
+        row = self.api()
+        check_equal(f"the {queue} queue is limited by", row["limited_by"][queue], limited_by)
+        first, *rest = row["advice"][queue]
+        check_equal("the change", (first["knob"], first["verdict"]), (change, "change"))
+        check("change" not in [line["verdict"] for line in rest], f"more than one: {rest}")
+
     def mibs(self):
         now = self.space.snmp()
         return {name: now[name] - self.base[name] for name in MIBS if now[name] != self.base[name]}
@@ -137,6 +151,7 @@ def accept_queue_full_at_the_syn(world, end, family):
         scene.expect({"ListenOverflows": 2, "ListenDrops": 2}, accept_queue_full=2, syns=5,
                      answered=3, handshakes=3)
         scene.wait(accept_queue_length=3, accept_queue_limit=2, accept_queue_length_max=3)
+        scene.expect_knob("accept", "listen_backlog", "listen_backlog")
 
 
 @each_end
@@ -154,6 +169,7 @@ def abort_on_overflow(world, end, family):
         for talk in refused:
             talk.expect("R")
         scene.expect({"ListenOverflows": 2, "ListenDrops": 2}, final_ack_accept_queue_full=2)
+        scene.expect_knob("accept", "listen_backlog", "listen_backlog")
 
 
 @each_end
@@ -163,6 +179,7 @@ def syn_queue_full_without_cookies(world, end, family):
         scene.ask_in_vain(2)
         scene.expect({"TCPReqQFullDrop": 2, "ListenDrops": 2}, syn_queue_full=2, syns=6, answered=4)
         scene.wait(syn_queue_length=4, syn_queue_limit=3, syn_queue_length_max=4)
+        scene.expect_knob("syn", "listen_backlog", "tcp_syncookies")
         check_equal("the test observed", scene.daemon.metrics().series("syn_queue_test_info"),
                     [({"full": "beyond_limit"}, 1.0)])
 
@@ -176,6 +193,7 @@ def syn_queue_full_with_cookies(world, end, family):
         scene.complete(cookies)
         scene.expect({"TCPReqQFullDoCookies": 2, "SyncookiesSent": 2, "SyncookiesRecv": 2},
                      sent=2, accepted=2, handshakes=2)
+        scene.expect_knob("syn", "listen_backlog", "listen_backlog")
 
 
 @each_end
@@ -184,6 +202,7 @@ def cookies_always(world, end, family):
         scene.complete(scene.ask(3))
         scene.expect({"TCPReqQFullDoCookies": 3, "SyncookiesSent": 3, "SyncookiesRecv": 3},
                      sent=3, accepted=3, handshakes=3)
+        scene.expect_knob("syn", "listen_backlog", "tcp_syncookies")
 
 
 @each_end
@@ -194,6 +213,7 @@ def last_quarter(world, end, family):
         scene.ask_in_vain(2)
         scene.expect({"ListenDrops": 2}, last_quarter=2, syns=9)
         scene.wait(syn_queue_length=7, syn_queue_limit=6)
+        scene.expect_knob("syn", "tcp_max_syn_backlog", "tcp_max_syn_backlog")
 
 
 @each_end
@@ -243,6 +263,66 @@ def deferred_accept(world, end, family):
         for talk in talks:
             talk.send("PA", b"data")
         scene.expect({}, deferred_acks=2, handshakes=2)
+
+
+@each_end
+def deferred_accept_fills_the_syn_queue(world, end, family):
+    options = [(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)]
+    with Scene(world, end, family, backlog=2, options=options) as scene:
+        for talk in scene.ask(3):
+            talk.send("A")
+        scene.wait(deferred_acks=3)
+        scene.ask(1)
+        scene.expect({"TCPReqQFullDoCookies": 1, "SyncookiesSent": 1}, sent=1)
+        scene.expect_knob("syn", "listen_backlog", "TCP_DEFER_ACCEPT")
+
+
+@each_end
+def small_somaxconn(world, end, family):
+    with Scene(world, end, family, backlog=64, core__somaxconn=2) as scene:
+        scene.fill(2)
+        scene.ask_in_vain(1)
+        scene.expect({"ListenOverflows": 1, "ListenDrops": 1}, accept_queue_full=1)
+        scene.expect_knob("accept", "somaxconn", "somaxconn")
+
+
+@each_end
+def queues_at_rest_are_those_of_ss(world, end, family):
+    with Scene(world, end, family, backlog=7) as scene:
+        scene.complete(scene.ask(4))
+        scene.ask(2)
+        line, = scene.space.run("ss", "-ltnH", f"sport = :{scene.port}").splitlines()
+        _, length, limit, *_ = line.split()
+        scene.wait(accept_queue_length=int(length), accept_queue_limit=int(limit),
+                   syn_queue_length=scene.space.in_state(scene.port, "SYN_RECEIVED"))
+        check_equal("both queues", (int(length), int(limit), scene.row()["syn_queue_length"]),
+                    (4, 7, 2))
+        fill = scene.daemon.metrics().series("listener_accept_queue_fill_ratio_bucket",
+                                             listener=scene.name)
+        check_equal("SYNs that found it so full", {have["le"]: value for have, value in fill},
+                    {"0": 4, "0.1": 4, "0.25": 4, "0.5": 4, "0.75": 6, "0.9": 6, "1": 6,
+                     "+Inf": 6})
+        latency = scene.daemon.metrics()("listener_handshake_duration_seconds_count",
+                                         listener=scene.name)
+        check_equal("handshakes whose duration is known", latency, 4)
+
+
+@each_end
+def command_shows_the_queues(world, end, family):
+    with Scene(world, end, family, backlog=2) as scene:
+        scene.fill(2)
+        scene.ask_in_vain(1)
+        scene.wait(accept_queue_full=1)
+        command = (BINARY, "listeners", f"--api.socket={scene.daemon.socket_path}")
+        heading, *lines = execute(*command, "--sort=drops", "--long").splitlines()
+        check(heading.startswith("listener "), heading)
+        at = next(i for i, line in enumerate(lines) if line.startswith(scene.name + " "))
+        for word in ("3/2", "100%", "accept_queue_full", "listen_backlog", "python3["):
+            check(word in lines[at], f"no {word} in: {lines[at]}")
+        check("the accept queue overflowed" in lines[at + 1] and
+              "change" in lines[at + 2] and "listen_backlog" in lines[at + 2], f"{lines}")
+        rows = json.loads(execute(*command, "--json"))["listeners"]
+        check(scene.name in [row["listener"] for row in rows], f"{rows}")
 
 
 @each_end
