@@ -533,6 +533,26 @@ static __always_inline void drop_filtered(__u32 reason, const struct sock *rx_sk
 }
 
 /*
+ * An ACK that its listener had no room for. linux net/ipv4/tcp_ipv4.c:tcp_v4_rcv drops a request's
+ * by TCP_LISTEN_OVERFLOW; one with a valid cookie ends in net/ipv4/syncookies.c:cookie_v4_check.
+ */
+static __always_inline void drop_refused(__u32 reason, const struct sock *rx_sk)
+{
+	struct listener_cell *cell;
+
+	if (!DROP_REASON_IS(reason, SKB_DROP_REASON_TCP_LISTEN_OVERFLOW) &&
+	    !DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
+		return;
+	cell = listener_cell(BPF_CORE_READ(rx_sk, __sk_common.skc_cookie.counter));
+	if (!cell)
+		return;
+	if (DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
+		emit_count(&cell->counters.told_cookies);
+	else
+		emit_count(&cell->counters.told_acks);
+}
+
+/*
  * An skb of ours that leaves has a socket and was never received. One that arrived counts if a
  * socket took it in or its local address is ours; the rest is somebody's transit.
  */
@@ -565,6 +585,8 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 		emit_count(&total->dropped[slot & (DROP_REASONS_MAX - 1)]);
 	if (!sent && (segment.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN)
 		drop_filtered(reason, rx_sk, &tuple);
+	else if (rx_state == KS_LISTEN && segment.tcp_flags & TCPF_ACK)
+		drop_refused(reason, rx_sk);
 	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
 		return;
 	ifindex = BPF_CORE_READ(skb, skb_iif);

@@ -135,6 +135,8 @@ struct listener_counters {
 	 * takes what comes in one batch behind such an ACK for another.
 	 */
 	__u64 attempts, attempts_early;
+	/* ACKs refused, as kfree_skb tells where the kernel has the reason (6.15): by anyone. */
+	__u64 told_acks, told_cookies;
 	__u64 deferred; /* bare ACKs put off by TCP_DEFER_ACCEPT */
 	__u64 drops[LISTENER_DROP_NR];
 	/*

@@ -228,6 +228,18 @@ static int listener_read(void *context, uint64_t cookie, struct listener_reading
 				  clock_ns(CLOCK_MONOTONIC), ret);
 }
 
+/* Does this kernel have a name for an ACK that met a full accept queue? */
+static bool tells_refusals(const struct run *run)
+{
+	for (uint32_t reason = 0; reason < DROP_REASONS_MAX; reason++) {
+		const char *name = drop_reason_name(capture_drop_reasons(run->capture), reason);
+
+		if (name && !strcmp(name, "TCP_LISTEN_OVERFLOW"))
+			return true;
+	}
+	return false;
+}
+
 static void listener_forget(void *context, uint64_t cookie)
 {
 	const struct run *run = context;
@@ -282,7 +294,7 @@ static int open_pipeline(struct run *run)
 		.reasons = capture_drop_reasons(run->capture),
 		.context = run,
 		.look = look,
-		.listeners = { run, capture_netns(run->capture), listener_read,
+		.listeners = { run, capture_netns(run->capture), tells_refusals(run), listener_read,
 			       listener_forget, listener_name },
 		.listeners_max = (uint32_t)settings->listeners_max,
 	};

@@ -123,7 +123,7 @@ static struct listener_counters read_own(const struct listeners *listeners,
 
 	if (!listeners_read_raw(listeners, listener, &reading))
 		return (struct listener_counters){ 0 };
-	outcome_apply(&listener->outcome, listeners->test, &reading.counters);
+	outcome_apply(&listener->outcome, listeners->test, listeners->ops.told, &reading.counters);
 	return reading.counters;
 }
 
@@ -134,7 +134,7 @@ struct listener_counters listeners_read_counters(const struct listeners *listene
 
 	if (!listeners_read_raw(listeners, listener, &reading))
 		return listener->in_other; /* nothing new */
-	outcome_apply(&listener->outcome, listeners->test, &reading.counters);
+	outcome_apply(&listener->outcome, listeners->test, listeners->ops.told, &reading.counters);
 	counters_add(&reading.counters, &listener->inherited);
 	return reading.counters;
 }

@@ -40,6 +40,7 @@ struct listeners;
 struct listeners_ops {
 	void *context;
 	uint32_t netns; /* that of listeners_sum() */
+	bool told;	/* the kernel says which ACKs it refused (outcome.h) */
 	int (*read)(void *context, uint64_t cookie, struct listener_reading *ret);
 	void (*forget)(void *context, uint64_t cookie);
 	void (*name)(void *context, const struct conn_key *key, uint64_t from, uint64_t cookie);

@@ -141,12 +141,16 @@ enum syn_queue_test outcome_test(const struct listener_outcome *outcome,
 	return SYN_QUEUE_FULL_UNKNOWN;
 }
 
-void outcome_apply(const struct listener_outcome *outcome, enum syn_queue_test test,
+void outcome_apply(const struct listener_outcome *outcome, enum syn_queue_test test, bool told,
 		   struct listener_counters *counters)
 {
 	for (int reason = 0; reason < LISTENER_DROP_NR; reason++)
 		if (reason != LISTENER_DROP_FILTERED && reason != LISTENER_DROP_COOKIE_INVALID)
 			counters->drops[reason] = outcome->drops[reason];
+	if (told) {
+		counters->drops[LISTENER_DROP_FINAL_ACK_REFUSED] = counters->told_acks;
+		counters->drops[LISTENER_DROP_COOKIE_REFUSED] = counters->told_cookies;
+	}
 	if (test == SYN_QUEUE_FULL_AT)
 		counters->cookies_wanted += counters->at_limit_cookies;
 }

@@ -16,6 +16,8 @@
  * ACK without a child refused. So the amounts are the outcome's, and predicates split them by
  * reason; a SYN without answer and without reason is `other`.
  *
+ * (Kernels since 6.15 say themselves that they refused an ACK. SYNs die in silence on all.)
+ *
  * What is under way when the counters are read is not yet answered. So of two readings, a second
  * apart, the lesser difference holds for the earlier one; and what was told is not taken back.
  * Hence one to two seconds of delay, and exact amounts once traffic rests.
@@ -63,8 +65,8 @@ void outcome_settle(struct listener_outcome *outcome, enum syn_queue_test test, 
 enum syn_queue_test outcome_test(const struct listener_outcome *outcome,
 				 const struct listener_counters *now);
 
-/* Turns raw counters into what is told. */
-void outcome_apply(const struct listener_outcome *outcome, enum syn_queue_test test,
+/* Turns raw counters into what is told. `told`: kfree_skb says of each ACK that it was refused. */
+void outcome_apply(const struct listener_outcome *outcome, enum syn_queue_test test, bool told,
 		   struct listener_counters *counters);
 
 #endif

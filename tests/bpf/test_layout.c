@@ -148,6 +148,8 @@ static const struct member members[] = {
 	M(listener_counters, cookies_wanted),
 	M(listener_counters, attempts),
 	M(listener_counters, attempts_early),
+	M(listener_counters, told_acks),
+	M(listener_counters, told_cookies),
 	M(listener_counters, deferred),
 	M(listener_counters, drops),
 	M(listener_counters, at_limit),

@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 from witness import (
-    BINARY, Daemon, Lab, RawPeer, Skip, case, check, check_equal, execute, listener, main,
+    BINARY, Daemon, Lab, RawPeer, Skip, alone, case, check, check_equal, execute, listener, main,
     wait_until,
 )
 from witness.ends import PORTS, both_ends, each_end, space_of
@@ -28,12 +29,23 @@ MIBS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCooki
 COUNTED = ("syns", "synacks", "retransmitted_synacks", "handshakes", "deferred_acks")
 SYSCTLS = {"tcp_syncookies": 1, "tcp_max_syn_backlog": 512, "tcp_abort_on_overflow": 0,
            "core__somaxconn": 4096}
+# Counters and settings are a namespace's: one scene at a time at each end.
+LOCKS = {end: threading.Lock() for end in "ab"}
 
 
 class Scene:
     """A listener at a, a raw peer, and what the counters were before."""
 
     def __init__(self, world, end, family, backlog=16, options=(), **sysctls):
+        self._lock = LOCKS[end]
+        self._lock.acquire()
+        try:
+            self._set_up(world, end, family, backlog, options, sysctls)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _set_up(self, world, end, family, backlog, options, sysctls):
         self.lab, self.space = world.lab, space_of(world, end)
         self.daemon = world.daemon(self.space)
         self.space.sysctl(**{**SYSCTLS, **sysctls})
@@ -56,6 +68,7 @@ class Scene:
         self.listener.close()
         self.peer.close()
         self.space.sysctl(**SYSCTLS)
+        self._lock.release()
 
     def talk(self):
         talk = self.peer.connection(20000 + self.port + 100 * len(self.talks), self.port)
@@ -376,9 +389,10 @@ def nginx(space, address, port, backlog):
         shutil.rmtree(directory, True)
 
 
-def under_load(mode, allowed):
-    """nginx with a backlog of 4 under wrk: of the listener's drops, and of all seven counters
-    together, at most ALLOWED is unexplained."""
+@alone
+def under_load(_, mode, allowed):
+    """nginx with a backlog of 4 under wrk: of the listener's drops at most a hundredth is
+    unexplained, of all seven counters together at most ALLOWED: XDP sees batches."""
     if not shutil.which("wrk") or not shutil.which("nginx"):
         raise Skip("not installed: nginx, wrk")
     with Lab("listen") as lab, Daemon(lab.a, device="v0", mode=mode, connections=False) as daemon:
@@ -403,11 +417,14 @@ def held_to_the_namespace(daemon, space, base, name, allowed):
         drops = now.by("listener_drops_total", "reason", listener=name)
         text = (f"{moved}; unexplained {left}; drops {drops}; "
                 f"{now('listener_handshakes_total', listener=name):.0f} handshakes of "
-                f"{now('listener_syns_total', listener=name):.0f} SYNs")
+                f"{now('listener_syns_total', listener=name):.0f} SYNs, "
+                f"{now('listener_synacks_total', listener=name):.0f} SYN-ACKs, "
+                f"{now('listener_retransmitted_synacks_total', listener=name):.0f} of them again; "
+                f"{now('received_segments_total', kind='syn'):.0f} SYN segments")
         return (moved["ListenDrops"] > 100 and
                 now("listener_handshakes_total", listener=name) +
                 now("duplicate_children_total") == moved["PassiveOpens"] and
-                all(abs(left.get(mib, 0)) <= allowed * moved[mib]
+                all(abs(left.get(mib, 0)) <= 0.01 * moved[mib]
                     for mib in ("ListenOverflows", "ListenDrops")) and
                 sum(map(abs, left.values())) <= allowed * sum(moved[mib] for mib in MIBS))
     try:
@@ -417,9 +434,8 @@ def held_to_the_namespace(daemon, space, base, name, allowed):
 
 
 for _mode, _allowed in (("tcx", 0.01), ("xdp", 0.1)):
-    case(f"nginx under wrk {_mode}", _mode, _allowed)(
-        lambda world, mode, allowed: under_load(mode, allowed))
+    case(f"nginx under wrk {_mode}", _mode, _allowed)(under_load)
 
 
 if __name__ == "__main__":
-    sys.exit(main(both_ends))
+    sys.exit(main(both_ends, threads=2))

@@ -22,7 +22,7 @@ static struct listener_counters settled(const struct listener_counters *now,
 
 	for (int i = 0; i < 3; i++)
 		outcome_settle(&outcome, test, alone, now);
-	outcome_apply(&outcome, test, &told);
+	outcome_apply(&outcome, test, false, &told);
 	return told;
 }
 
@@ -167,6 +167,20 @@ static void without_outcome_what_was_foreseen(void **state)
 	assert_int_equal(settled(&now, SYN_QUEUE_FULL_UNKNOWN, true).DROPS(FINAL_ACK_REFUSED), 5);
 }
 
+static void the_kernel_tells(void **state)
+{
+	struct listener_counters now = { .attempts = 9,
+					 .handshakes = 9,
+					 .told_acks = 2,
+					 .told_cookies = 3,
+					 .DROPS(FINAL_ACK_REFUSED) = 7 };
+
+	(void)state;
+	outcome_apply(&outcome, SYN_QUEUE_FULL_UNKNOWN, true, &now);
+	assert_int_equal(now.DROPS(FINAL_ACK_REFUSED), 2);
+	assert_int_equal(now.DROPS(COOKIE_REFUSED), 3);
+}
+
 static void namespace_counters(void **state)
 {
 	static const char text[] = "TcpExt: SyncookiesSent ListenOverflows Odd ListenDrops\n"
@@ -218,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup(full_at_the_limit_is_observed, fresh),
 		cmocka_unit_test_setup(few_syns_show_nothing, fresh),
 		cmocka_unit_test_setup(without_outcome_what_was_foreseen, fresh),
+		cmocka_unit_test_setup(the_kernel_tells, fresh),
 		cmocka_unit_test(namespace_counters),
 		cmocka_unit_test(namespace_counters_of_drops),
 	};
