@@ -73,6 +73,10 @@ static __always_inline void listener_fill(struct fill_histogram *fill, __u32 len
 	static const __u8 percent[] = FILL_PERCENT;
 	__u32 bucket = FILL_BUCKETS - 1;
 
+	if (!length) { /* as most SYNs find it; a division saved */
+		fill->buckets[0]++;
+		return;
+	}
 	for (__u32 b = 0; b < FILL_BUCKETS - 1; b++)
 		if (bucket == FILL_BUCKETS - 1 && (__u64)length * 100 <= (__u64)limit * percent[b])
 			bucket = b;
