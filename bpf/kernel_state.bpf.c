@@ -23,7 +23,7 @@
  * Two tracepoints changed their prototype; the loader picks the variant by BTF.
  */
 #include "emit.h"
-#include "listener.h"
+#include "listener_told.h"
 #include "maps.h"
 #include "origin.h"
 
@@ -101,13 +101,6 @@ static __always_inline void listen_write(const struct tcp_sock *tp, __u64 cookie
 	emit_submit(&emission);
 }
 
-static __always_inline void tuple_local(const struct tuple *tuple, __u32 ret[4])
-{
-	__u32 mapped[4] = { 0, 0, bpf_htonl(0xffff), tuple->local[0] };
-
-	__builtin_memcpy(ret, tuple->ipv6 ? tuple->local : mapped, 16);
-}
-
 static __always_inline void listener_begins(const struct tcp_sock *tp, __u64 cookie,
 					    const struct tuple *tuple)
 {
@@ -123,27 +116,6 @@ static __always_inline void listener_begins(const struct tcp_sock *tp, __u64 coo
 		listen_write(tp, cookie, tuple, true);
 	else
 		listen_write(tp, cookie, tuple, false);
-}
-
-/*
- * SYN_RECV->ESTABLISHED: a listener's child, unless both ends opened at once, and then nobody
- * listens there. srtt_us is eight times the time from its SYN-ACK to the ACK, and 0 where there
- * was more than one (linux net/ipv4/tcp_input.c:tcp_synack_rtt_meas).
- */
-static __always_inline void listener_child(const struct tcp_sock *tp, const struct tuple *tuple)
-{
-	struct listener_cell *cell;
-	__u32 address[4];
-	__u64 *cookie;
-
-	tuple_local(tuple, address);
-	cookie = listening_for(tuple->netns, address, tuple->local_port);
-	cell = cookie ? listener_cell(*cookie) : NULL;
-	if (!cell)
-		return;
-	emit_count(&cell->counters.handshakes);
-	if (tp->srtt_us)
-		listener_latency(&cell->counters, (__u64)(tp->srtt_us >> 3) * 1000);
 }
 
 /* The watched namespace it happened in; 0: none, or it says nothing. */
@@ -444,10 +416,6 @@ int BPF_PROG(on_receive_reset, struct sock *sk)
 	return 0;
 }
 
-#define DROP_REASON_IS(reason, name)                                                               \
-	(bpf_core_enum_value_exists(enum skb_drop_reason, name) &&                                 \
-	 (reason) == bpf_core_enum_value(enum skb_drop_reason, name))
-
 /* Frees that are no loss: consumed after all, purged at a close, or taken in by TIME_WAIT. */
 static __always_inline bool drop_is_noise(__u32 reason, __u8 rx_state)
 {
@@ -509,47 +477,6 @@ static __always_inline __u32 drop_netns(const struct sk_buff *skb, const struct 
 	if (sk)
 		return origin_netns_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
 	return origin_netns_untrusted(BPF_CORE_READ(dev, nd_net.net));
-}
-
-/*
- * A SYN that something before TCP took away: netfilter, a policy, a checksum. Of those that a
- * listener refuses none comes here, and a repeated one that meets its request is NOT_SPECIFIED.
- */
-static __always_inline void drop_filtered(__u32 reason, const struct sock *rx_sk,
-					  const struct tuple *tuple)
-{
-	struct listener_cell *cell;
-	__u32 address[4];
-	__u64 *cookie;
-
-	if (rx_sk || DROP_REASON_IS(reason, SKB_DROP_REASON_NOT_SPECIFIED) ||
-	    DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
-		return;
-	tuple_local(tuple, address);
-	cookie = listening_for(tuple->netns, address, tuple->local_port);
-	cell = cookie ? listener_cell(*cookie) : NULL;
-	if (cell)
-		emit_count(&cell->counters.drops[LISTENER_DROP_FILTERED]);
-}
-
-/*
- * An ACK that its listener had no room for. linux net/ipv4/tcp_ipv4.c:tcp_v4_rcv drops a request's
- * by TCP_LISTEN_OVERFLOW; one with a valid cookie ends in net/ipv4/syncookies.c:cookie_v4_check.
- */
-static __always_inline void drop_refused(__u32 reason, const struct sock *rx_sk)
-{
-	struct listener_cell *cell;
-
-	if (!DROP_REASON_IS(reason, SKB_DROP_REASON_TCP_LISTEN_OVERFLOW) &&
-	    !DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
-		return;
-	cell = listener_cell(BPF_CORE_READ(rx_sk, __sk_common.skc_cookie.counter));
-	if (!cell)
-		return;
-	if (DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
-		emit_count(&cell->counters.told_cookies);
-	else
-		emit_count(&cell->counters.told_acks);
 }
 
 /*
