@@ -262,6 +262,9 @@ bool attachment_is_live(const struct attachment *attachment)
 	for (int direction = 0; direction < ATTACH_DIRECTIONS; direction++) {
 		enum hook_mode mode = attachment->hooks[direction].mode;
 
+		if (mode == MODE_CLSACT &&
+		    !clsact_is_attached(attachment->ifindex, direction == ATTACH_EGRESS))
+			return false;
 		if (mode != MODE_NONE && mode != MODE_CLSACT &&
 		    !link_is_live(attachment->hooks[direction].link_fd, attachment->ifindex))
 			return false;

@@ -71,8 +71,8 @@ int attacher_attach(struct attacher *attacher, const struct interface *interface
 		    struct attachment *ret_attachment);
 void attacher_detach(struct attachment *attachment);
 
-/* False: somebody detached our programs, or the interface under them is another one by now. Of
- * clsact it cannot be said. */
+/* False: somebody detached our programs, or the interface under them is another one by now. The
+ * thread is in the interface's namespace. */
 bool attachment_is_live(const struct attachment *attachment);
 
 /* Its interface has gone with its namespace: nothing is left to be taken down there. */

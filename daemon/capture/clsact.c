@@ -134,6 +134,13 @@ int clsact_detach(uint32_t ifindex, bool egress)
 	return err ? err : (int)walk.nr_ours;
 }
 
+bool clsact_is_attached(uint32_t ifindex, bool egress)
+{
+	struct walk walk;
+
+	return !walk_filters(ifindex, egress, &walk) && walk.nr_ours > 0;
+}
+
 void clsact_qdisc_remove(uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,

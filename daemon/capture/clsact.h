@@ -13,6 +13,9 @@ int clsact_attach(uint32_t ifindex, bool egress, int program_fd, bool *owns_qdis
 /* Removes our filters of one direction from an interface. Returns how many, or -errno. */
 int clsact_detach(uint32_t ifindex, bool egress);
 
+/* Does a filter of ours hang there? */
+bool clsact_is_attached(uint32_t ifindex, bool egress);
+
 /* Removes the qdisc, unless somebody else's filters live in it by now. */
 void clsact_qdisc_remove(uint32_t ifindex);
 
