@@ -36,6 +36,9 @@ def redirected(world, end, family):
         sock.close()
         talk.expect("FA")
         talk.send("A")
+        event = scene.expect_end(talk)
+        # joined with its socket, or known to be another's business
+        check(event["observable"] or event["why"] == "not_local", f"why: {event['why']}")
         scene.settle()
 
 

@@ -4,16 +4,21 @@
 do. Whatever is reported of these connections is false. XDP at a, tcx at b, IPv4 and IPv6.
 """
 
+import contextlib
+import random
 import socket
 import struct
 import sys
 
 from witness import (
-    accept, check_equal, close_rst, kernel_state, listener, main, wait_kernel_state, wait_until,
+    accept, case, check, check_equal, close_rst, endpoint, kernel_state, listener, main,
+    wait_kernel_state, wait_until,
 )
-from witness.ends import PORTS, each_end
+from witness.ends import FAMILIES, PORTS, each_end
+from witness.runner import run_rows
 from witness.scene import Scene, books_balance, ends_with, own_world, real_client
 
+LIVES = 60
 SACK_PERMITTED = b"\x01\x01\x04\x02"
 
 
@@ -405,6 +410,64 @@ def self_connect(world, end, family):
         check_equal("data", sock.recv(16), b"echo")
         close_rst(sock)
         scene.settle()
+
+
+# -- anything at all
+
+
+def local_step(chance, sock):
+    """Something that an application may do, whatever came before."""
+    steps = (sock.close, lambda: sock.shutdown(socket.SHUT_WR), lambda: close_rst(sock),
+             lambda: sock.sendall(bytes(chance.choice((1, 100, 3000)))),
+             lambda: sock.recv(65536))
+    with contextlib.suppress(OSError):
+        chance.choice(steps)()
+
+
+def remote_step(chance, talk):
+    """Something that a peer may send: in sequence what ends, data also early, late or far off."""
+    flags = chance.choice(("A", "A", "A", "PA", "PA", "FA", "FA", "FPA", "R", "RA"))
+    data = bytes(chance.choice((0, 1, 50))) if "P" in flags else b""
+    offset = 0 if set("FR") & set(flags) else chance.choice((0, 0, 0, 0, 100, -100, 100000))
+    if offset:
+        talk.send(flags, data, seq=(talk.seq + offset) & 0xFFFFFFFF)
+    else:
+        talk.send(flags, data)
+    while seg := talk.peer.receive(talk.mine, 0.002):
+        if seg.seq == talk.ack:
+            talk.take(seg)
+
+
+def lead_lives(world, end, family):
+    chance = random.Random(f"{end}{family}")
+    with Scene(world, end, family, backlog=LIVES, strict=False) as scene:
+        for number in range(LIVES):
+            talk = scene.peer.connection(20000 + number, scene.port)
+            talk.open()
+            sock = scene.accept()
+            sock.setblocking(False)
+            for _ in range(chance.randint(2, 10)):
+                if chance.random() < 0.3:
+                    local_step(chance, sock)
+                else:
+                    remote_step(chance, talk)
+        scene.settle()
+        # a peer whose data was not taken is ahead of RCV.NXT with its RSTs, each time
+        check_equal("problems", [(row["kind"], row["remote"]) for row in scene.unexpected()
+                                 if row["class"] == "problem" and row["kind"] != "forged_reset"],
+                    [])
+        ended = scene.daemon.find("connection", local=endpoint(scene.address, scene.port))
+        check(len(ended) > LIVES / 4, f"only {len(ended)} lives ended")
+        check_equal("beyond judgement", [(row["why"], row["remote"]) for row in ended
+                                         if not row["observable"]], [])
+
+
+@case("random lives: nothing is a problem, nothing beyond judgement")
+def random_lives(_):
+    rows = [(f"random_lives {label} at={end}", lead_lives, (end, family))
+            for label, family in FAMILIES.items() for end in "ab"]
+    with ends_with() as world:
+        check(all(run_rows(rows, len(rows), world)), "see above")
 
 
 books_balance()

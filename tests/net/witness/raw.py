@@ -183,12 +183,12 @@ class RawConnection:
         if seq is None:
             self.seq = (self.seq + len(data) + ("S" in flags) + ("F" in flags)) & MASK
 
-    def _mine(self, seg):
+    def mine(self, seg):
         return (seg.source_port, seg.target_port) == (self.kernel_port, self.my_port)
 
     def any_segment(self, seconds=5.0):
         """The next segment of the connection, whatever it is."""
-        seg = self.peer.receive(self._mine, seconds)
+        seg = self.peer.receive(self.mine, seconds)
         if seg is None:
             raise Failure(f"raw peer {self.me_at}: nothing within {seconds:g} s")
         return seg
@@ -197,9 +197,9 @@ class RawConnection:
         """Waits for a segment that has exactly FLAGS (PSH aside) and takes its octets in."""
         bits = flag_bits(flags) & ~FLAGS["P"]
         seg = self.peer.receive(
-            lambda seg: self._mine(seg) and flag_bits(seg.flags) & ~FLAGS["P"] == bits, seconds)
+            lambda seg: self.mine(seg) and flag_bits(seg.flags) & ~FLAGS["P"] == bits, seconds)
         if seg is None:
-            others = [other.flags for other in self.peer._waiting if self._mine(other)]
+            others = [other.flags for other in self.peer._waiting if self.mine(other)]
             raise Failure(f"raw peer {self.me_at}: no segment {flags} within {seconds:g} s, "
                           f"but {others}")
         self.take(seg)
@@ -223,7 +223,7 @@ class RawConnection:
 
     def quiet(self, seconds):
         """True when the kernel sends nothing to this connection for that long."""
-        return self.peer.receive(self._mine, seconds) is None
+        return self.peer.receive(self.mine, seconds) is None
 
     def open(self):
         """Active open up to ESTABLISHED."""

@@ -68,10 +68,11 @@ class Talk:
 
 
 class Scene:
-    """A listener of one end (unless BACKLOG is None), a raw peer, and what is reported of them."""
+    """A listener of one end (unless BACKLOG is None), a raw peer, and what is reported of them:
+    when it is STRICT, what was expected and nothing else."""
 
-    def __init__(self, world, end, family, backlog=16, options=()):
-        self.world, self.family = world, family
+    def __init__(self, world, end, family, backlog=16, options=(), strict=True):
+        self.world, self.family, self.strict = world, family, strict
         self.space = space_of(world, end)
         self.daemon = world.daemon(self.space)
         self.ledger = ledger_of(self.daemon)
@@ -94,7 +95,7 @@ class Scene:
 
     def __exit__(self, kind, *_):
         self._stack.close()
-        if kind is None:
+        if kind is None and self.strict:
             self.expect_only()
 
     def _reset_talks(self):
@@ -229,6 +230,11 @@ class Scene:
               f"{row['kind']}: no evidence: {evidence}")
         if row["kind"] in ("segment_filtered", "syn_unsent"):
             check_equal("drop reason", evidence["drop_reason"], row["reason"])
+
+    def unexpected(self):
+        """Events of divergences that opened in this scene and were not expected."""
+        return [row for row in self._rows()
+                if (row["kind"], row["local"], row["remote"]) not in self.expected]
 
     def _told(self):
         """What was reported and not expected."""
