@@ -9,7 +9,7 @@ import sys
 
 from witness import (
     accept, alone, check, check_equal, client_of, close_rst, endpoint, listener, local_of, main,
-    wait_kernel_state,
+    wait_kernel_state, wait_until,
 )
 from witness.ends import PORTS, both_ends, each_end
 from witness.scene import Scene, Talk, books_balance
@@ -36,9 +36,11 @@ def redirected(world, end, family):
         sock.close()
         talk.expect("FA")
         talk.send("A")
-        event = scene.expect_end(talk)
-        # joined with its socket, or known to be another's business
-        check(event["observable"] or event["why"] == "not_local", f"why: {event['why']}")
+        # by the wire's tuple or by the socket's: joined, or known to be another's business
+        ends = wait_until(lambda: scene.daemon.find("connection", remote=talk.me_at),
+                          "nothing is told of its end")
+        check(all(row["observable"] or row["why"] == "not_local" for row in ends),
+              f"why: {[(row['local'], row['why']) for row in ends]}")
         scene.settle()
 
 
