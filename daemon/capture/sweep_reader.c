@@ -91,10 +91,19 @@ static void live(int pair, pid_t daemon)
 	if (getppid() != daemon || dup2(pair, 0) != 0)
 		return;
 	close_range(1, ~0u, 0);
-	read_iterators(0);
+	if (send(0, "", 1, MSG_NOSIGNAL) == 1)
+		read_iterators(0);
 }
 
 /* ---- over here */
+
+/* Until then it holds the daemon's descriptors, too: links that would outlive their close(). */
+static int await_its_own(int pair)
+{
+	char byte;
+
+	return recv(pair, &byte, 1, 0) == 1 ? 0 : -ECHILD;
+}
 
 static int start(struct sweep_reader *reader)
 {
@@ -112,6 +121,8 @@ static int start(struct sweep_reader *reader)
 	}
 	err = reader->pid < 0 ? -errno : 0;
 	close(pair[1]);
+	if (!err)
+		err = await_its_own(pair[0]);
 	if (err)
 		close(pair[0]);
 	else
