@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# alone: it wants its lag to be its own doing
 """Lag on purpose: the daemon is stopped, its rings overflow, owners hold their sockets, links go
 down, devices vanish, the daemon comes late. Healthy connections are never called divergent, and
 faults are found again afterwards. By XDP and by tcx.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# alone: its figures are those of saturated cores
 """Listeners' queues and drops, case by case, against the namespace's own counters.
 
 Every case makes a listener, brings about one way in which it turns something away, and says what

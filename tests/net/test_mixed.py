@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# alone: it saturates every core
 """Every ordinary kind of connection mixed, both cores saturated, faults among them, by XDP and by
 tcx: the short form of `make soak`. And one fault that belongs to listeners, not to connections."""
 
