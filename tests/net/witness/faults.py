@@ -10,7 +10,8 @@ from .runner import check_equal, wait_until
 from .sockets import accept, client_of, close_rst, listener
 
 HOSTS = itertools.count(20)
-PORTS = itertools.count(30000)
+PORTS = itertools.count(30000)  # of the raw peer
+SOURCES = itertools.count(9500)  # of our own, below what the load's clients are given
 TCP_USER_TIMEOUT = 18
 
 REFUSED, DROPPED, FILTERED, SILENT, FORGED, AHEAD, STALLED, UNSENT, UNAWARE = AMOUNTS = (
@@ -105,7 +106,7 @@ class Faults:
 
     def unsent_syns(self):
         for _ in range(UNSENT):
-            port = next(PORTS)
+            port = next(SOURCES)
             talk = self.peer.connection(self.hidden_port, port)
             self.note("syn_unsent", talk)
             self.sockets.append(client_of(self.lab.a, self.family,
