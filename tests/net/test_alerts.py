@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# alone: alerts are late where Prometheus gets no CPU
 """The real rules in a real Prometheus, about real trouble: the right alerts fire, on the right
 listener, within two evaluation intervals, and clear; ordinary load and scans raise none.
 

@@ -173,10 +173,13 @@ def values(state, job):
 @case("no counter ever went back")
 def monotonic(state):
     _, _, prometheus = state
-    went_back = prometheus.query(
-        'resets({__name__=~"(tcpwitness|process)_.+_(total|bucket|count|sum)"}[5m]) > 0')
+    counters = [name for name in prometheus.ask("label/__name__/values")
+                if re.fullmatch(r"(tcpwitness|process)_.+_(total|bucket|count|sum)", name)]
+    # one by one: series of two names may differ in nothing else, and resets() drops the name
+    went_back = [(name, row) for name in counters
+                 for row, _ in prometheus.query(f"resets({name}[5m]) > 0")]
     check_equal("resets", went_back, [])
-    check(len(prometheus.query('count({__name__=~".+_total"})')) == 1, "there is no counter")
+    check(len(counters) > 50, f"only {len(counters)} counters")
 
 
 @case("Prometheus knows types, units and helps from OpenMetrics")
