@@ -14,16 +14,16 @@ void collect_divergences(struct exposition *e)
  * 67 s. Below the settle time are the momentary ones, beyond the last those that lasted until
  * somebody acted.
  */
-#define DURATION_FIRST 14
-#define DURATION_STEP 2
-#define DURATION_BUCKETS 6
+#define WIDE_FIRST 14
+#define WIDE_STEP 2
+#define WIDE_BUCKETS 6
 
 static uint64_t duration_bound_ns(size_t b)
 {
-	return HANDSHAKE_BUCKET_NS(DURATION_FIRST + DURATION_STEP * b);
+	return DURATION_BUCKET_NS(WIDE_FIRST + WIDE_STEP * b);
 }
 
-_Static_assert(DURATION_FIRST + DURATION_STEP * (DURATION_BUCKETS - 2) == HANDSHAKE_BUCKETS - 2,
+_Static_assert(WIDE_FIRST + WIDE_STEP * (WIDE_BUCKETS - 2) == DURATION_BUCKETS - 2,
 	       "the last bound is the last that is kept");
 
 void collect_divergence_durations(struct exposition *e)
@@ -33,16 +33,15 @@ void collect_divergence_durations(struct exposition *e)
 			&e->view->tracker.divergence_durations[kind];
 		const char *const labels[] = { divergence_label(kind),
 					       divergence_class_label(divergence_class(kind)) };
-		uint64_t buckets[DURATION_BUCKETS] = { 0 };
+		uint64_t buckets[WIDE_BUCKETS] = { 0 };
 		size_t bucket = 0;
 
-		for (size_t b = 0; b < HANDSHAKE_BUCKETS; b++) {
-			if (b > DURATION_FIRST + DURATION_STEP * bucket)
+		for (size_t b = 0; b < DURATION_BUCKETS; b++) {
+			if (b > WIDE_FIRST + WIDE_STEP * bucket)
 				bucket++;
 			buckets[bucket] += kept->buckets[b];
 		}
-		expose_histogram(e, labels, buckets, DURATION_BUCKETS, duration_bound_ns,
-				 kept->sum_ns);
+		expose_histogram(e, labels, buckets, WIDE_BUCKETS, duration_bound_ns, kept->sum_ns);
 	}
 }
 

@@ -127,7 +127,7 @@ static void connect_failures(struct exposition *e)
 
 static uint64_t handshake_bound_ns(size_t b)
 {
-	return HANDSHAKE_BUCKET_NS(b);
+	return DURATION_BUCKET_NS(b);
 }
 
 static void handshakes(struct exposition *e)
@@ -138,8 +138,8 @@ static void handshakes(struct exposition *e)
 		const struct duration_histogram *histogram = &e->view->tracker.handshakes[roles[i]];
 		const char *role = role_label(roles[i]);
 
-		expose_histogram(e, &role, histogram->buckets, HANDSHAKE_BUCKETS,
-				 handshake_bound_ns, histogram->sum_ns);
+		expose_histogram(e, &role, histogram->buckets, DURATION_BUCKETS, handshake_bound_ns,
+				 histogram->sum_ns);
 	}
 }
 

@@ -2,6 +2,16 @@
 /* Which of what happens is a divergence by itself: the rules of compare.c, applied. */
 #include "track/tracker_parts.h"
 
+void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
+{
+	struct finding *finding = tracker_need_finding(tracker, conn);
+
+	if (!finding)
+		return;
+	finding->resets_unsettled++;
+	finding->reset_ns = now_ns;
+}
+
 void tracker_step_moment(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
 			 uint64_t now_ns)
 {

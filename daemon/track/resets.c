@@ -10,16 +10,6 @@
 /* One or two go astray; so many on one live connection are somebody's doing. */
 #define FORGED_RESETS 3u
 
-void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
-{
-	struct finding *finding = tracker_need_finding(tracker, conn);
-
-	if (!finding)
-		return;
-	finding->resets_unsettled++;
-	finding->reset_ns = now_ns;
-}
-
 bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;

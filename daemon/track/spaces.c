@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Network namespaces come, have connections, and end with all that is left of them. */
+/* The network namespaces that have connections: their names, and how many of what. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,36 +59,10 @@ void tracker_report(const struct tracker *tracker, const struct conn *conn,
 	tracker_name_space(tracker, ret);
 }
 
-/* TIME_WAIT, mostly: a namespace with an open socket in it does not end. */
-static void end_all(struct tracker *tracker, uint32_t netns, uint64_t now_ns)
+void tracker_drop_space(struct tracker *tracker, uint32_t netns)
 {
-	for (uint32_t handle = 0; handle < flowtable_span(tracker->table); handle++) {
-		struct conn *conn = flowtable_at(tracker->table, handle);
+	size_t i = find(tracker, netns);
 
-		if (!conn->in_use || conn->key.netns != netns)
-			continue;
-		conn_set_unobservable(conn, UNOBSERVABLE_NETNS_GONE);
-		tracker_finish(tracker, handle, now_ns);
-	}
-}
-
-void tracker_on_netns(struct tracker *tracker, const struct observation *observation)
-{
-	const struct rec_netns *rec = observation->netns;
-	struct tracked_space *space;
-	size_t i;
-
-	if (rec->phase == NETNS_BEGIN) {
-		space = tracker_space(tracker, rec->hdr.netns);
-		if (space)
-			memcpy(space->name, rec->name, sizeof(space->name));
-		/* What the next whole sweep finds there is no surprise. */
-		tracker->sweep.seeded = false;
-		tracker->sweep.begin_ns = 0;
-		return;
-	}
-	end_all(tracker, rec->hdr.netns, observation->ts_ns);
-	i = find(tracker, rec->hdr.netns);
 	if (i == tracker->nr_spaces)
 		return;
 	tracker->spaces[i] = tracker->spaces[--tracker->nr_spaces];

@@ -21,28 +21,10 @@
 
 #include "capture/decode.h"
 #include "tcp/fsm.h"
+#include "track/duration.h"
 #include "track/entry.h"
 #include "track/evidence.h"
 #include "track/verdicts.h"
-
-/* Handshake latency: bucket b counts durations below 2^b * 16 us, the last one the rest. */
-#define HANDSHAKE_BUCKETS 24
-#define HANDSHAKE_BUCKET_NS(b) (16000ull << (b))
-
-struct duration_histogram {
-	uint64_t buckets[HANDSHAKE_BUCKETS]; /* not cumulative */
-	uint64_t sum_ns;
-};
-
-static inline void duration_observe(struct duration_histogram *histogram, uint64_t duration_ns)
-{
-	unsigned int bucket = 0;
-
-	while (bucket < HANDSHAKE_BUCKETS - 1 && duration_ns >= HANDSHAKE_BUCKET_NS(bucket))
-		bucket++;
-	histogram->buckets[bucket]++;
-	histogram->sum_ns += duration_ns;
-}
 
 struct tracker_stats {
 	uint64_t connections[VIEW_NR][FSM_NR_STATES]; /* now; CLOSED is not counted */

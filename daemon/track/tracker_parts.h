@@ -97,6 +97,8 @@ static inline bool segment_is_ahead(const struct rec_segment *rec)
 
 /* NULL: no memory for another one. */
 struct tracked_space *tracker_space(struct tracker *tracker, uint32_t netns);
+/* It has ended, and its last connection with it. */
+void tracker_drop_space(struct tracker *tracker, uint32_t netns);
 
 /* Writes what its namespace is called. */
 void tracker_name_space(const struct tracker *tracker, struct connection_report *report);
@@ -157,6 +159,10 @@ void tracker_unbury(struct tracker *tracker, const struct conn_key *key);
 void tracker_on_stray(struct tracker *tracker, const struct observation *seen);
 
 /* --- moments.c: which of what happens is a divergence by itself --- */
+
+/* A RST that the reference refused, or cannot judge. The stack may know better (the edge of a SACK
+ * block, KERNEL.md §1.4): it was ignored only when the socket is seen to live on. */
+void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
 void tracker_step_moment(struct tracker *tracker, struct conn *conn, const struct fsm_step *step,
 			 uint64_t now_ns);
@@ -225,10 +231,6 @@ void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t 
 void tracker_refuse_reset(struct tracker *tracker, struct conn *conn,
 			  const struct endpoint_facts *facts, uint64_t now_ns);
 
-/* A RST that the reference refused, or cannot judge. The stack may know better (the edge of a SACK
- * block, KERNEL.md §1.4): it was ignored only when the socket is seen to live on. */
-void tracker_doubt_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
-
 /* A fresh look has found out whether the socket lives on. */
 void tracker_settle_resets(struct tracker *tracker, struct conn *conn, uint64_t now_ns);
 
@@ -278,7 +280,7 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns);
 /* A deadline fired. */
 void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns);
 
-/* --- on_segment.c, on_kernel.c, sweeps.c, on_capture.c: one function an observation --- */
+/* --- on_*.c, sweeps.c: one function an observation --- */
 
 void tracker_on_segment(struct tracker *tracker, const struct observation *observation);
 void tracker_on_drop(struct tracker *tracker, const struct observation *observation);

@@ -119,7 +119,7 @@ static inline void fake_snapshot(struct export_view *view)
 	view->tracker.transitions[VIEW_KERNEL][FSM_LAST_ACK][FSM_LISTEN] = 1;
 	view->tracker.handshakes[ROLE_CLIENT].buckets[0] = 2;
 	view->tracker.handshakes[ROLE_CLIENT].buckets[3] = 1;
-	view->tracker.handshakes[ROLE_CLIENT].buckets[HANDSHAKE_BUCKETS - 1] = 1;
+	view->tracker.handshakes[ROLE_CLIENT].buckets[DURATION_BUCKETS - 1] = 1;
 	view->tracker.handshakes[ROLE_CLIENT].sum_ns = 70123000000ull;
 	view->tracker.divergences[DIVERGENCE_SYN_DROPPED] = 9;
 	view->tracker.divergences_open[DIVERGENCE_SYN_DROPPED] = 1;

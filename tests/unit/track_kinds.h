@@ -83,7 +83,7 @@ static inline void assert_books(const struct bench *bench)
 	for (int kind = 0; kind < DIVERGENCE_NR; kind++) {
 		uint64_t closed = 0;
 
-		for (int i = 0; i < HANDSHAKE_BUCKETS; i++)
+		for (int i = 0; i < DURATION_BUCKETS; i++)
 			closed += stats->divergence_durations[kind].buckets[i];
 		assert_int_equal(stats->divergences[kind], closed + stats->divergences_open[kind]);
 	}
