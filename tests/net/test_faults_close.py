@@ -118,11 +118,7 @@ def fin_twice_in_time_wait(world, end, family):
 def close_behind_a_closed_window(scene, peer_closes=False):
     """(socket, talk): the peer's window is 0, data waits, and the socket is shut down."""
     sock, talk = scene.opened()
-    # no kernel doubts a window that comes with a new octet, some do if it shrinks without one
-    # (linux net/ipv4/tcp_input.c:tcp_may_update_window)
-    talk.send("PA", b"x")
-    check_equal("octets", sock.recv(10), b"x")
-    talk.send("A", window=0)
+    talk.close_window(sock)
     if peer_closes:
         talk.send("FA", window=0)
         wait_kernel_state(sock, "CLOSE_WAIT")

@@ -78,7 +78,7 @@ def window_probes(world, end, family):
     """Row 33: so do probes of a closed window."""
     with Scene(world, end, family) as scene:
         sock, talk = scene.opened()
-        talk.send("A", window=0)
+        talk.close_window(sock)
         sock.sendall(bytes(1000))
         for _ in range(2):
             probe = talk.any_segment()

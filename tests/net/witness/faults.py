@@ -100,7 +100,7 @@ class Faults:
     def fins_behind_closed_windows(self):
         for _ in range(STALLED):
             sock, talk = self.opened("fin_stalled")
-            talk.send("A", window=0)
+            talk.close_window(sock)
             sock.sendall(bytes(1000))
             sock.shutdown(socket.SHUT_WR)
 

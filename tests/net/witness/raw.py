@@ -225,6 +225,15 @@ class RawConnection:
         """True when the kernel sends nothing to this connection for that long."""
         return self.peer.receive(self.mine, seconds) is None
 
+    def close_window(self, sock):
+        """Closes our window to SOCK, which is the kernel's end. No kernel doubts a window that comes
+        with a new octet, some do if it shrinks without one (linux net/ipv4/tcp_input.c:
+        tcp_may_update_window)."""
+        self.send("PA", b"x")
+        if sock.recv(10) != b"x":
+            raise Failure("the octet before the closed window did not come")
+        self.send("A", window=0)
+
     def open(self):
         """Active open up to ESTABLISHED."""
         self.send("S")
