@@ -2,7 +2,6 @@
 /* What a divergence rests on, as JSON and as words. */
 #include "export/evidence.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,28 +138,12 @@ void evidence_json(struct json *json, const char *key, const struct divergence_e
 
 /* ---- words ---- */
 
-/* Appends, after a comma if something is there. */
-__attribute__((format(printf, 2, 3))) static void add(char buffer[EVIDENCE_TEXT_MAX],
-						      const char *fmt, ...)
-{
-	size_t used = strlen(buffer);
-	va_list args;
-
-	if (used && used + 2 < EVIDENCE_TEXT_MAX) {
-		strcpy(buffer + used, ", ");
-		used += 2;
-	}
-	va_start(args, fmt);
-	vsnprintf(buffer + used, EVIDENCE_TEXT_MAX - used, fmt, args);
-	va_end(args);
-}
-
 static void add_bits(char buffer[EVIDENCE_TEXT_MAX], const struct bit_name *names, size_t count,
 		     uint8_t bits)
 {
 	for (size_t i = 0; i < count; i++)
 		if (bits & names[i].bit)
-			add(buffer, "%s", names[i].words);
+			words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%s", names[i].words);
 }
 
 const char *evidence_segment_text(const struct divergence_evidence *evidence,
@@ -171,13 +154,15 @@ const char *evidence_segment_text(const struct divergence_evidence *evidence,
 	buffer[0] = '\0';
 	if (!evidence->segment.ts_ns)
 		return buffer;
-	add(buffer, "%s %s", evidence->segment.sent ? "sent" : "received",
-	    tcp_flags_text(evidence->segment.tcp_flags, flags));
-	add(buffer, "seq %u", evidence->segment.seq);
+	words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%s %s",
+		  evidence->segment.sent ? "sent" : "received",
+		  tcp_flags_text(evidence->segment.tcp_flags, flags));
+	words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "seq %u", evidence->segment.seq);
 	if (evidence->segment.tcp_flags & TCPF_ACK)
-		add(buffer, "ack %u", evidence->segment.ack);
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "ack %u", evidence->segment.ack);
 	if (evidence->segment.payload_bytes)
-		add(buffer, "%u octets", evidence->segment.payload_bytes);
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%u octets",
+			  evidence->segment.payload_bytes);
 	return buffer;
 }
 
@@ -189,10 +174,11 @@ const char *evidence_change_text(const struct divergence_evidence *evidence,
 	buffer[0] = '\0';
 	if (!evidence->change.ts_ns)
 		return buffer;
-	add(buffer, "%s to %s", kernel_state_name(evidence->change.from),
-	    kernel_state_name(evidence->change.to));
+	words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%s to %s",
+		  kernel_state_name(evidence->change.from), kernel_state_name(evidence->change.to));
 	if (evidence->change.error)
-		add(buffer, "%s", error_text(evidence->change.error, error));
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%s",
+			  error_text(evidence->change.error, error));
 	add_bits(buffer, change_bits, ARRAY_SIZE(change_bits), evidence->change.bits);
 	return buffer;
 }
@@ -200,24 +186,28 @@ const char *evidence_change_text(const struct divergence_evidence *evidence,
 const char *evidence_look_text(const struct rec_snapshot *look, char buffer[EVIDENCE_TEXT_MAX])
 {
 	buffer[0] = '\0';
-	add(buffer, "%s",
-	    look->state == KS_LISTEN ? "none but the listener" :
-	    look->state		     ? kernel_state_name(look->state) :
-				       "none");
+	words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%s",
+		  look->state == KS_LISTEN ? "none but the listener" :
+		  look->state		   ? kernel_state_name(look->state) :
+					     "none");
 	if (look->state == KS_TIME_WAIT && look->substate)
-		add(buffer, "standing for %s", kernel_state_name(look->substate));
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "standing for %s",
+			  kernel_state_name(look->substate));
 	if (look->bits & SNAP_QUEUES) {
-		add(buffer, "accept queue %u of %u", look->queues.accept_length,
-		    look->queues.accept_limit);
-		add(buffer, "SYN queue %u", look->queues.syn_length);
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "accept queue %u of %u",
+			  look->queues.accept_length, look->queues.accept_limit);
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "SYN queue %u", look->queues.syn_length);
 	} else if (has_variables(look) && look->state != KS_TIME_WAIT) {
 		if (look->vars.snd_nxt != look->vars.snd_una)
-			add(buffer, "%u unacknowledged", look->vars.snd_nxt - look->vars.snd_una);
+			words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%u unacknowledged",
+				  look->vars.snd_nxt - look->vars.snd_una);
 		if (look->vars.write_seq != look->vars.snd_nxt)
-			add(buffer, "%u unsent", look->vars.write_seq - look->vars.snd_nxt);
+			words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "%u unsent",
+				  look->vars.write_seq - look->vars.snd_nxt);
 	}
 	add_bits(buffer, look_bits, ARRAY_SIZE(look_bits), look->bits);
 	if (look->backlog_bytes)
-		add(buffer, "backlog %u octets", look->backlog_bytes);
+		words_add(buffer, EVIDENCE_TEXT_MAX, ", ", "backlog %u octets",
+			  look->backlog_bytes);
 	return buffer;
 }

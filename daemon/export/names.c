@@ -2,6 +2,7 @@
 /* Numbers that have names. */
 #include "export/names.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,4 +59,18 @@ const char *duration_text(uint64_t ns, char buffer[DURATION_TEXT_MAX])
 		snprintf(buffer, DURATION_TEXT_MAX, "%llu d %llu h", seconds / DAY,
 			 seconds % DAY / HOUR);
 	return buffer;
+}
+
+void words_add(char *buffer, size_t size, const char *separator, const char *fmt, ...)
+{
+	size_t used = strlen(buffer);
+	va_list args;
+
+	if (used)
+		used += (size_t)snprintf(buffer + used, size - used, "%s", separator);
+	if (used >= size)
+		return;
+	va_start(args, fmt);
+	vsnprintf(buffer + used, size - used, fmt, args);
+	va_end(args);
 }

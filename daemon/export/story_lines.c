@@ -2,7 +2,6 @@
 /* One line of a story after the other: see story_lines.h. */
 #include "export/story_lines.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,21 +122,6 @@ struct fsm_step story_step(const struct track_step *step)
 	return fsm_step((enum fsm_state)step->from, (enum fsm_event)step->event);
 }
 
-__attribute__((format(printf, 2, 3))) static void add(char buffer[STORY_REMARK_MAX],
-						      const char *fmt, ...)
-{
-	size_t used = strlen(buffer);
-	va_list args;
-
-	if (used && used + 2 < STORY_REMARK_MAX) {
-		strcpy(buffer + used, "; ");
-		used += 2;
-	}
-	va_start(args, fmt);
-	vsnprintf(buffer + used, STORY_REMARK_MAX - used, fmt, args);
-	va_end(args);
-}
-
 static void add_rules(struct story_thread *thread, const struct track_entry *entry, char *buffer)
 {
 	/* The far end's steps are deduced: what is odd about them is odd about the deduction. */
@@ -146,11 +130,12 @@ static void add_rules(struct story_thread *thread, const struct track_entry *ent
 		const char *rule = rule_of(&step);
 
 		if (rule)
-			add(buffer, "%s", rule);
+			words_add(buffer, STORY_REMARK_MAX, "; ", "%s", rule);
 		if (step.event != EV_SEND_SYNACK)
 			continue;
 		if (thread->synack_sent && !rule)
-			add(buffer, "SYN-ACK again: retransmission (§3.8.1)");
+			words_add(buffer, STORY_REMARK_MAX, "; ",
+				  "SYN-ACK again: retransmission (§3.8.1)");
 		thread->synack_sent = true;
 	}
 }
@@ -163,13 +148,15 @@ static void add_divergence(const struct track_entry *entry, char *buffer)
 	char duration[DURATION_TEXT_MAX];
 
 	if (entry->kind == ENTRY_DIVERGENCE_OPEN)
-		add(buffer, "%s", divergence_severity_label(severity));
+		words_add(buffer, STORY_REMARK_MAX, "; ", "%s",
+			  divergence_severity_label(severity));
 	else if (entry->divergence.explained_as < DIVERGENCE_NR)
-		add(buffer, "as %s",
-		    divergence_label((enum divergence_kind)entry->divergence.explained_as));
+		words_add(buffer, STORY_REMARK_MAX, "; ", "as %s",
+			  divergence_label((enum divergence_kind)entry->divergence.explained_as));
 	else
-		add(buffer, "after %s",
-		    duration_text(entry->ts_ns > since_ns ? entry->ts_ns - since_ns : 0, duration));
+		words_add(buffer, STORY_REMARK_MAX, "; ", "after %s",
+			  duration_text(entry->ts_ns > since_ns ? entry->ts_ns - since_ns : 0,
+					duration));
 }
 
 const char *story_remark(struct story_thread *thread, const struct track_entry *entry,
@@ -188,15 +175,17 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 		add_divergence(entry, buffer);
 		break;
 	case ENTRY_DROP:
-		add(buffer, "%s", entry->drop.reason ? entry->drop.reason : "reason unknown");
+		words_add(buffer, STORY_REMARK_MAX, "; ", "%s",
+			  entry->drop.reason ? entry->drop.reason : "reason unknown");
 		break;
 	case ENTRY_KERNEL:
 		if (entry->change.error)
-			add(buffer, "%s", error_text(entry->change.error, error));
+			words_add(buffer, STORY_REMARK_MAX, "; ", "%s",
+				  error_text(entry->change.error, error));
 		add_rules(thread, entry, buffer);
 		break;
 	case ENTRY_GAVE_UP:
-		add(buffer, "the kernel's state is taken");
+		words_add(buffer, STORY_REMARK_MAX, "; ", "the kernel's state is taken");
 		add_rules(thread, entry, buffer);
 		break;
 	default:
@@ -204,8 +193,8 @@ const char *story_remark(struct story_thread *thread, const struct track_entry *
 		break;
 	}
 	if (entry->flags & ENTRY_UNOBSERVABLE && !thread->told_unobservable) {
-		add(buffer, "unobservable: %s",
-		    unobservable_label((enum unobservable_reason)entry->why));
+		words_add(buffer, STORY_REMARK_MAX, "; ", "unobservable: %s",
+			  unobservable_label((enum unobservable_reason)entry->why));
 		thread->told_unobservable = true;
 	}
 	return buffer;

@@ -9,7 +9,7 @@ import contextlib
 import sys
 
 from witness import (
-    IPV4, Daemon, Lab, Skip, accept, case, check, check_equal, client_of, endpoint,
+    IPV4, Daemon, Lab, Skip, accept, case, check_equal, client_of, endpoint,
     listener, local_of, main, wait_kernel_state, wait_until,
 )
 from witness.ends import (

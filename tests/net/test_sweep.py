@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 from witness import (
-    BINARY, IPV4, IPV6, Daemon, Lab, Pair, RawPeer, accept, case, check, check_equal, client_of,
+    BINARY, IPV4, IPV6, Daemon, Lab, RawPeer, accept, case, check, check_equal, client_of,
     listener, main, wait_kernel_state, wait_until,
 )
 from witness.load import connload
