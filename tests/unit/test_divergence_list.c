@@ -224,6 +224,21 @@ static void test_names(void **state)
 	assert_string_equal(error_text(65535, error), "errno 65535");
 }
 
+static void test_lists_of_words(void **state)
+{
+	char words[12] = "";
+
+	(void)state;
+	words_add(words, sizeof(words), ", ", "%s", "one");
+	assert_string_equal(words, "one");
+	words_add(words, sizeof(words), ", ", "%d", 2);
+	assert_string_equal(words, "one, 2");
+	words_add(words, sizeof(words), ", ", "%s", "three and more");
+	assert_string_equal(words, "one, 2, thr");
+	words_add(words, sizeof(words), ", ", "%s", "no room");
+	assert_string_equal(words, "one, 2, thr");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_details_of_an_explanation),
 		cmocka_unit_test(test_another_namespace),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_lists_of_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
