@@ -8,14 +8,15 @@ import time
 from .raw import RawPeer, overflow
 from .runner import check_equal, wait_until
 from .sockets import accept, client_of, close_rst, listener
+from .stuck import HeldSocket
 
 HOSTS = itertools.count(20)
 PORTS = itertools.count(30000)  # of the raw peer
 SOURCES = itertools.count(9500)  # of our own, below what the load's clients are given
 TCP_USER_TIMEOUT = 18
 
-REFUSED, DROPPED, FILTERED, SILENT, FORGED, AHEAD, STALLED, UNSENT, UNAWARE = AMOUNTS = (
-    12, 6, 8, 8, 4, 4, 3, 3, 2)
+REFUSED, DROPPED, FILTERED, SILENT, FORGED, AHEAD, STALLED, UNSENT, UNAWARE, STUCK = AMOUNTS = (
+    12, 6, 7, 8, 4, 4, 3, 3, 2, 1)
 BATCH = sum(AMOUNTS)
 # longer than the settle time: what comes again after it is seen to come again
 AGAIN_S = 0.4
@@ -35,6 +36,7 @@ class Faults:
         self.want = []
         self.talks = []
         self.insistent = []
+        self.held = []
         self.sockets = [self.full, self.hidden, self.open]
         lab.a.nft(f"tcp dport {self.hidden_port} drop",
                   output=[f"tcp dport {self.hidden_port} drop"])
@@ -48,6 +50,7 @@ class Faults:
         self.filtered_syns()
         self.refused_final_acks_and_syns()
         self.peers_that_go_on()
+        self.stuck_owners()
 
     def talk(self, port, kind=None):
         talk = self.peer.connection(next(PORTS), port)
@@ -120,6 +123,17 @@ class Faults:
             talk.expect("RA")
             self.insistent.append(talk)
 
+    def stuck_owners(self):
+        for _ in range(STUCK):
+            sock, talk = self.opened("stuck_owner")
+            talk.send("PA", b"to be copied")
+            wait_until(lambda sock=sock: sock.recv(16, socket.MSG_PEEK | socket.MSG_DONTWAIT),
+                       "no data to copy")
+            held = HeldSocket(sock)
+            self.held.append(held)
+            held.hold()
+            talk.send("FA")
+
     def _found(self, daemon, amount):
         for talk in self.insistent:
             talk.send("PA", b"still there?", seq=talk.seq)
@@ -140,6 +154,8 @@ class Faults:
 
     def close(self):
         self.lab.a.nft()
+        for held in self.held:
+            held.release()
         for talk in self.talks:
             talk.send("R")
         for sock in self.sockets:

@@ -42,10 +42,13 @@ class HeldSocket:
     def _receive(self):
         self.received = self._sock.recv_into(self._page, 1024)
 
-    def __enter__(self):
+    def hold(self):
         self._thread.start()
         # the fault is an event on the descriptor: from then on the lock is held
         wait_until(self._faulted, "recvmsg() does not reach the guarded page")
+
+    def __enter__(self):
+        self.hold()
         return self
 
     def _faulted(self):
