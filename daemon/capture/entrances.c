@@ -225,14 +225,6 @@ static bool names_told(struct entrances *entrances)
 	return told;
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 int entrances_turn(struct entrances *entrances, uint64_t now_ns, entrance_each each, void *context)
 {
 	struct reading reading = { entrances, each, context, 0 };
@@ -244,14 +236,16 @@ int entrances_turn(struct entrances *entrances, uint64_t now_ns, entrance_each e
 	if (!scan && (now_ns > entrances->names_end_ns || now_ns < entrances->names_ns))
 		return 0;
 	entrances->names_ns = now_ns + NAMES_PAUSE_NS;
-	began_ns = clock_ns();
+	began_ns = clock_read(CLOCK_MONOTONIC);
 	words_each(entrances->wanted, named_take, &reading);
 	if (entrances->all && !reading.err)
 		names_read(&reading);
 	if (scan && entrances->all && !reading.err)
 		processes_read(&reading);
 	if (scan)
-		entrances->scan_ns = now_ns + MAX(SCAN_NS, SCAN_SHARE * (clock_ns() - began_ns));
+		entrances->scan_ns =
+			now_ns +
+			MAX(SCAN_NS, SCAN_SHARE * (clock_read(CLOCK_MONOTONIC) - began_ns));
 	return reading.err;
 }
 

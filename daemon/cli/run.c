@@ -53,14 +53,6 @@ struct run {
 	bool stopping;
 };
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static int take_record(void *context, const void *bytes, size_t size, uint32_t ring)
 {
 	struct run *run = context;
@@ -129,7 +121,7 @@ static void snapshot(void *context, struct export_view *view)
 	struct run *run = context;
 
 	/* A scrape sees what has happened, not what the last turn happened to find. */
-	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	turn(run, clock_read(CLOCK_MONOTONIC), false);
 	pipeline_look_at_listeners(&run->pipeline);
 	capture_stats(run->capture, &view->capture);
 	view->tracker = *tracker_stats(run->pipeline.tracker);
@@ -161,7 +153,7 @@ static size_t divergences(void *context, const struct ledger_query *query,
 {
 	struct run *run = context;
 
-	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	turn(run, clock_read(CLOCK_MONOTONIC), false);
 	*ret_counts = ledger_counts(run->pipeline.ledger);
 	*ret_wall_offset_ns = run->pipeline.settings.wall_offset_ns;
 	return ledger_list(run->pipeline.ledger, query, rows, max);
@@ -176,7 +168,7 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 	size_t nr_open = 0, nr_spaces;
 	const struct tracked_space *spaces;
 
-	turn(run, clock_ns(CLOCK_MONOTONIC), false);
+	turn(run, clock_read(CLOCK_MONOTONIC), false);
 	spaces = tracker_spaces(run->pipeline.tracker, &nr_spaces);
 	for (size_t i = 0; i < 2 * nr_spaces && nr_open < EXPLAIN_OPEN_MAX && !tuple->is_half;
 	     i++) {
@@ -225,7 +217,7 @@ static int listener_read(void *context, uint64_t cookie, struct listener_reading
 	const struct run *run = context;
 
 	return listener_maps_read(capture_listeners(run->capture), cookie,
-				  clock_ns(CLOCK_MONOTONIC), ret);
+				  clock_read(CLOCK_MONOTONIC), ret);
 }
 
 /* Does this kernel have a name for an ACK that met a full accept queue? */
@@ -273,7 +265,7 @@ static int open_record_log(struct run *run, uint64_t wall_offset_ns)
 
 static int open_pipeline(struct run *run)
 {
-	uint64_t wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+	uint64_t wall_offset_ns = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_MONOTONIC);
 	const struct settings *settings = run->settings;
 	struct pipeline_settings pipeline = {
 		.tracker = {
@@ -435,7 +427,7 @@ static int patience(const struct run *run, uint64_t now_ns, uint64_t pause_ns)
 
 static void loop(struct run *run)
 {
-	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_read(CLOCK_MONOTONIC);
 	struct epoll_event events[8];
 
 	run->started_ns = now_ns;
@@ -444,7 +436,7 @@ static void loop(struct run *run)
 		int count = epoll_wait(run->epoll_fd, events, ARRAY_SIZE(events),
 				       patience(run, now_ns, pause_ns));
 
-		now_ns = clock_ns(CLOCK_MONOTONIC);
+		now_ns = clock_read(CLOCK_MONOTONIC);
 		turn(run, now_ns, false);
 		for (int i = 0; i < count; i++)
 			handle(run, events[i].data.fd);
@@ -454,7 +446,7 @@ static void loop(struct run *run)
 			run->stopping = true;
 	}
 	/* What was recorded before the end is part of it. */
-	turn(run, clock_ns(CLOCK_MONOTONIC), true);
+	turn(run, clock_read(CLOCK_MONOTONIC), true);
 }
 
 int cli_run(int argc, char **argv)

@@ -74,20 +74,12 @@ struct health_letter {
 	struct export_health health;
 };
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static void run_snapshot(void *request)
 {
 	struct snapshot_letter *letter = request;
 
-	letter->view->mono_ns = clock_ns(CLOCK_MONOTONIC);
-	letter->view->wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->view->mono_ns = clock_read(CLOCK_MONOTONIC);
+	letter->view->wall_ns = clock_read(CLOCK_REALTIME);
 	letter->ops.snapshot(letter->ops.context, letter->view);
 }
 
@@ -111,8 +103,8 @@ static void run_list(void *request)
 {
 	struct list_letter *letter = request;
 
-	letter->at.mono_ns = clock_ns(CLOCK_MONOTONIC);
-	letter->at.wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->at.mono_ns = clock_read(CLOCK_MONOTONIC);
+	letter->at.wall_ns = clock_read(CLOCK_REALTIME);
 	letter->ops.list(letter->ops.context, &letter->cursor, letter->max, take_report, letter);
 }
 
@@ -129,7 +121,7 @@ static void run_divergences(void *request)
 	struct divergences_letter *letter = request;
 	struct divergence_list *list = &letter->list;
 
-	list->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	list->mono_ns = clock_read(CLOCK_MONOTONIC);
 	list->count = letter->ops.divergences(letter->ops.context, &letter->query, list->rows,
 					      LEDGER_ROWS_MAX, &list->counts,
 					      &list->wall_offset_ns);
@@ -151,7 +143,7 @@ static void run_explain(void *request)
 		.entries = EXPLAIN_ENTRIES_MAX,
 	};
 
-	letter->wall_ns = clock_ns(CLOCK_REALTIME);
+	letter->wall_ns = clock_read(CLOCK_REALTIME);
 	letter->err = letter->ops.explain(letter->ops.context, &letter->tuple, &limits,
 					  &letter->answer, &letter->kept, &letter->wall_offset_ns);
 }
@@ -202,7 +194,7 @@ static void answer_busy(struct answers *answers, struct answer *answer)
 static struct snapshot_letter *take_snapshot(struct answers *answers, size_t listeners_max,
 					     bool labelled, struct answer *answer)
 {
-	uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t began_ns = clock_read(CLOCK_MONOTONIC);
 	struct snapshot_letter *letter = calloc(1, sizeof(*letter));
 	struct export_view *view;
 
@@ -225,7 +217,7 @@ static struct snapshot_letter *take_snapshot(struct answers *answers, size_t lis
 	view->http = (struct http_stats){ answers->requests, answers->refused, answers->forbidden };
 	/* Without /proc these stay 0, which is what can be said. */
 	process_read(&view->process);
-	view->collect_ns = clock_ns(CLOCK_MONOTONIC) - began_ns;
+	view->collect_ns = clock_read(CLOCK_MONOTONIC) - began_ns;
 	return letter;
 }
 
