@@ -59,11 +59,17 @@ static bool synack_dropped(const struct circumstances *at, const char **ret_reas
 	return dialogue_syn_unanswered(&at->conn->talk) && sent_was_dropped(at, ret_reason);
 }
 
+/*
+ * Taps come before netfilter: a SYN that NAT takes past this listener (a published port) looks like
+ * one that it left unanswered. But no path through linux net/ipv4/tcp_input.c:tcp_conn_request
+ * drops a SYN without tcp_listendrop().
+ */
 static bool syn_refused(const struct circumstances *at, const char **ret_reason)
 {
 	const uint16_t evidence = at->conn->evidence;
 
-	if (!dialogue_syn_unanswered(&at->conn->talk))
+	if (!dialogue_syn_unanswered(&at->conn->talk) ||
+	    !compare_listener_dropped(at->finding, at->look))
 		return false;
 	if (evidence & EVIDENCE_ACCEPT_FULL_AT_SYN)
 		*ret_reason = "accept_queue_full";
@@ -183,7 +189,7 @@ static const struct {
 	{ W(LISTEN), K_GONE | K(NEW_SYN_RECV), synack_dropped, DIVERGENCE_SYN_DROPPED, false, false,
 	  "the kernel dropped the SYN-ACK on its way out" },
 	{ W(LISTEN), K_GONE, syn_refused, DIVERGENCE_SYN_DROPPED, false, false,
-	  "a queue was full when the SYN came; or it came twice, and none was" },
+	  "the listener drops, and a queue was full when the SYN came; or it came twice" },
 	/* rows 1, 5: a final ACK, and what the peer sent after it, on a full accept queue */
 	{ W(ESTABLISHED) | W(CLOSE_WAIT), K(NEW_SYN_RECV) | K(LISTEN) | K(NONE), accept_queue_full,
 	  DIVERGENCE_ACCEPT_QUEUE_OVERFLOW, false, false,
@@ -276,6 +282,12 @@ bool compare_agree(const struct conn *conn)
 	    (conn->kernel.state == KS_LISTEN || conn->kernel.state == KS_NONE))
 		return true;
 	return kview_may_stand_beside(wire, conn->kernel.state, conn->kernel.substate);
+}
+
+bool compare_listener_dropped(const struct finding *finding, const struct rec_snapshot *look)
+{
+	return look->state == KS_LISTEN && look->bits & SNAP_QUEUES &&
+	       look->queues.drops != finding->syn_drops;
 }
 
 struct verdict compare_explain(const struct circumstances *at)

@@ -42,6 +42,9 @@ struct verdict {
  */
 struct verdict compare_explain(const struct circumstances *at);
 
+/* Has the listener dropped anything since an unanswered SYN came? If not, that SYN never met it. */
+bool compare_listener_dropped(const struct finding *finding, const struct rec_snapshot *look);
+
 /* A rule as a table shows it. `wire` and `kernel`: a bit per state; `when`: the predicate. */
 struct compare_rule {
 	uint32_t wire, kernel;

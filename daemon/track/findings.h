@@ -31,6 +31,7 @@ struct finding {
 	uint32_t fins_refused;
 	uint32_t fins;		   /* FINs that arrived since the views parted */
 	uint32_t syns;		   /* unanswered SYNs */
+	uint32_t syn_drops;	   /* sk_drops of the listener when the first of them came */
 	uint32_t resets;	   /* RSTs that the kernel was seen to ignore */
 	uint32_t resets_unsettled; /* those that it may yet have taken */
 	uint32_t next_free;

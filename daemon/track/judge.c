@@ -262,6 +262,24 @@ static void take_look(struct tracker *tracker, struct conn *conn, const struct r
 		tracker_vanished_moment(tracker, conn, KS_TIME_WAIT, now_ns);
 }
 
+/* A SYN that nobody here answers or drops: NAT took it past the listener that it seemed to meet. */
+static bool went_elsewhere(const struct tracker *tracker, const struct conn *conn)
+{
+	const struct finding *finding = tracker_finding(tracker, conn);
+
+	return dialogue_syn_unanswered(&conn->talk) && finding && finding->look_ns &&
+	       !compare_listener_dropped(finding, &finding->look);
+}
+
+static enum unobservable_reason riddle_reason(const struct tracker *tracker,
+					      const struct conn *conn)
+{
+	if (went_elsewhere(tracker, conn))
+		return UNOBSERVABLE_NOT_LOCAL;
+	return dialogue_fin_pending(&conn->talk) ? UNOBSERVABLE_FIN_PENDING :
+						   UNOBSERVABLE_UNEXPLAINED;
+}
+
 /* The difference stays without a name: say so, and follow the kernel from here on. */
 static void give_up(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		    enum unobservable_reason why, uint64_t now_ns)
@@ -415,10 +433,7 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		if (pronounce(tracker, handle, conn, verdict, now_ns))
 			return;
 	} else if (is_riddle(tracker, conn)) {
-		give_up(tracker, handle, conn,
-			dialogue_fin_pending(&conn->talk) ? UNOBSERVABLE_FIN_PENDING :
-							    UNOBSERVABLE_UNEXPLAINED,
-			now_ns);
+		give_up(tracker, handle, conn, riddle_reason(tracker, conn), now_ns);
 		return;
 	}
 	arm(tracker, handle, conn);
@@ -484,6 +499,8 @@ void tracker_on_deadline(void *context, uint32_t handle, uint64_t now_ns)
 		now_ns = due_ns;
 	if (tracker_is_abandoned(tracker, conn, now_ns)) {
 		conn->end = END_HANDSHAKE_TIMEOUT;
+		if (!conn->divergences && went_elsewhere(tracker, conn))
+			conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
 		tracker_finish(tracker, handle, now_ns);
 		return;
 	}

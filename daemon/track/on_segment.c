@@ -161,16 +161,25 @@ static bool is_copy(struct conn *conn, const struct observation *seen)
 }
 
 /* Of an unanswered SYN the newest segment is that SYN. */
-static void note_syn(struct tracker *tracker, struct conn *conn, uint64_t ts_ns)
+static void note_syn(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
-	struct finding *finding = tracker_finding(tracker, conn);
+	const struct rec_snapshot *snapshot = &seen->segment->snapshot;
+	struct finding *finding;
 
-	if (!dialogue_syn_unanswered(&conn->talk))
+	if (!dialogue_syn_unanswered(&conn->talk)) {
+		/* Where there is no listener it begins to differ only now, or never. */
+		if (!(snapshot->bits & SNAP_QUEUES))
+			return;
+		finding = tracker_need_finding(tracker, conn);
+		if (finding)
+			finding->syn_drops = snapshot->queues.drops;
 		return;
+	}
 	conn->evidence |= EVIDENCE_SYN_AGAIN;
+	finding = tracker_finding(tracker, conn);
 	if (!finding)
 		return;
-	finding->syn_gap_ns = ts_ns - conn->segment_ns;
+	finding->syn_gap_ns = seen->ts_ns - conn->segment_ns;
 	finding->syns++;
 }
 
@@ -205,7 +214,7 @@ static void weigh(struct tracker *tracker, struct conn *conn, const struct obser
 	if (!seen->sent) {
 		conn_weigh_queues(conn, snapshot, rec->tcp_flags);
 		if (segment_is_syn(rec))
-			note_syn(tracker, conn, seen->ts_ns);
+			note_syn(tracker, conn, seen);
 		return;
 	}
 	if (segment_is_synack(rec) && !snapshot->state && snapshot->bits & SNAP_LOOKED &&

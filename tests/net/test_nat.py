@@ -219,6 +219,30 @@ def forwarded_to(world, mode, family, port, decoy):
               f"transit {watch.moved('ignored_segments_total', reason='transit')}")
 
 
+def forwarded_into_silence(world, mode, family, port):
+    """A published port whose server drops all: the SYNs come again and again, and the proxy that
+    listens there, too, is not to blame."""
+    lab = world.lab
+    rule = (f"iifname v0 tcp dport {port} dnat {FAMILY_NAMES[family]} to "
+            f"{endpoint(world.far[family], port + 1)}")
+    world.c.nft(f"tcp dport {port + 1} drop")
+    try:
+        with world.nat("pre", "prerouting", "dstnat", rule), \
+                listener(lab.a, lab.ip(lab.a, family), port), Watch(world, mode) as watch:
+            client = client_of(lab.b, family, (lab.ip(lab.a, family), port), timeout=0)
+            there = local_of(client)
+            wait_until(lambda: watch.moved("received_segments_total", kind="syn") >= 3,
+                       "the SYN does not come again", 15)
+            watch.daemon.settled()
+            client.close()
+            event = watch.daemon.wait_event("connection", 20, remote=there)
+            check_equal("observable, why", (event["observable"], event["why"]),
+                        (False, "not_local"))
+            check_equal("divergences", watch.daemon.find("divergence_open"), [])
+    finally:
+        world.c.nft()
+
+
 def forwarded_from(world, mode, family, port):
     """A router that masquerades: what leaves wears its own address, and is transit."""
     lab = world.lab
@@ -249,6 +273,8 @@ for _number, (_mode, (_name, _family)) in enumerate(
     case(f"published port {_name} {_mode}", _mode, _family, _port + 8, False)(forwarded_to)
     case(f"published port with a proxy {_name} {_mode}", _mode, _family, _port + 10,
          True)(forwarded_to)
+    case(f"published port into silence {_name} {_mode}", _mode, _family, _port + 14)(
+        forwarded_into_silence)
     case(f"masquerading router {_name} {_mode}", _mode, _family, _port + 12)(forwarded_from)
 
 

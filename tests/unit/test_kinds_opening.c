@@ -74,7 +74,7 @@ static void syn_against_queues(struct bench *bench, struct rec_snapshot listener
 			       const char *reason)
 {
 	RECEIVED(.flags = S, .seq = 100, .kernel = listener);
-	bench->kernel = listener;
+	bench->kernel = after_drops(listener, 1);
 	bench_wait(bench, 400 * NS_PER_MS);
 	assert_opened(bench, DIVERGENCE_SYN_DROPPED, reason);
 }
@@ -133,7 +133,7 @@ static void repeated_syns_are_counted(void **state)
 
 	for (int i = 0; i < 3; i++) {
 		RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
-		bench->kernel = idle_listener;
+		bench->kernel = after_drops(idle_listener, (uint32_t)i + 1);
 		if (i < 2)
 			bench_wait(bench, 60 * NS_PER_MS);
 	}

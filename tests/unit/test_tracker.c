@@ -304,7 +304,7 @@ static void syn_dropped_by_accept_queue(void **state)
 	struct bench *bench = *state;
 
 	RECEIVED(.flags = S, .seq = 100, .kernel = queues(KS_LISTEN, 0, 2, 1, 0));
-	bench->kernel = queues(KS_LISTEN, 0, 2, 1, 0);
+	bench->kernel = after_drops(queues(KS_LISTEN, 0, 2, 1, 0), 1);
 	bench_wait(bench, 400 * NS_PER_MS);
 	assert_opened(bench, DIVERGENCE_SYN_DROPPED, "accept_queue_full");
 	bench_wait(bench, 600 * NS_PER_MS);
@@ -320,15 +320,34 @@ static void one_silent_syn_is_no_divergence(void **state)
 	struct bench *bench = *state;
 
 	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
-	bench->kernel = idle_listener;
+	bench->kernel = after_drops(idle_listener, 1);
 	bench_wait(bench, 900 * NS_PER_MS);
 	assert_int_equal(bench->nr_events, 0);
-	RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	RECEIVED(.flags = S, .seq = 100, .kernel = after_drops(idle_listener, 1));
+	bench->kernel = after_drops(idle_listener, 2);
 	bench_wait(bench, 4 * NS_PER_SEC);
 	assert_opened(bench, DIVERGENCE_SYN_DROPPED, "unknown");
 	bench_wait(bench, 70 * NS_PER_SEC);
 	assert_int_equal(bench->nr_events, 3);
 	assert_int_equal(bench_last(bench)->connection->end, END_HANDSHAKE_TIMEOUT);
+	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
+}
+
+/* A published port on which somebody listens as well: the server that NAT chose is silent. */
+static void syns_that_pass_the_listener_are_no_divergence(void **state)
+{
+	struct bench *bench = *state;
+	const struct rec_snapshot full_queue = queues(KS_LISTEN, 0, 2, 1, 0);
+
+	bench->kernel = full_queue;
+	for (int i = 0; i < 4; i++) {
+		RECEIVED(.flags = S, .seq = 100, .kernel = full_queue);
+		bench_wait(bench, NS_PER_SEC << i);
+	}
+	bench_wait(bench, 70 * NS_PER_SEC);
+	assert_int_equal(bench->nr_events, 1);
+	assert_false(bench->reports[0].observable);
+	assert_int_equal(bench->reports[0].why, UNOBSERVABLE_NOT_LOCAL);
 	assert_int_equal(tracker_stats(bench->tracker)->entries, 0);
 }
 
@@ -669,6 +688,7 @@ int main(void)
 		TEST(refused_final_ack_expires),
 		TEST(syn_dropped_by_accept_queue),
 		TEST(one_silent_syn_is_no_divergence),
+		TEST(syns_that_pass_the_listener_are_no_divergence),
 		TEST(resets_in_a_row_at_xdp),
 		TEST(reset_ahead_of_a_fin_at_xdp),
 		TEST(request_outlives_its_listener),

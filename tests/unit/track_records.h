@@ -272,6 +272,13 @@ static inline struct rec_snapshot nothing(void)
 #define F TCPF_FIN
 #define R TCPF_RST
 
+/* The same listener when it has dropped so many segments. */
+static inline struct rec_snapshot after_drops(struct rec_snapshot listener, uint32_t drops)
+{
+	listener.queues.drops = drops;
+	return listener;
+}
+
 static const struct rec_snapshot idle_listener = {
 	.cookie = 5,
 	.state = KS_LISTEN,
