@@ -21,37 +21,60 @@ struct dialogue_steps {
 	struct endpoint_steps local, remote;
 };
 
-/* local_state: LISTEN when a listener is there or a SYN-ACK answers, CLOSED otherwise. */
+/*
+ * Two ends of which nothing was seen yet, each CLOSED or LISTEN (§3.10.1): LISTEN where a listener
+ * is there or a SYN-ACK answers, CLOSED otherwise; CLOSED twice may become a simultaneous open
+ * (figure 7). live: data segments will not be seen. Cannot fail.
+ */
 void dialogue_init(struct tcp_dialogue *talk, enum fsm_state local, enum fsm_state remote,
 		   bool live);
 
-/* Instead of dialogue_init: local is picked up in mid-life, see endpoint_adopt. */
+/*
+ * Instead of dialogue_init: local is picked up in mid-life, in any state of §3.3.2, see
+ * endpoint_adopt. The remote end is taken to be where figures 6, 12 and 13 have it beside that
+ * state, with the facts mirrored. No steps, no errors.
+ */
 void dialogue_adopt(struct tcp_dialogue *talk, enum fsm_state local,
 		    const struct endpoint_facts *facts, bool live);
 
-/* The local end sent / received the segment. *steps is written whole. */
+/*
+ * The local end sent / received the segment, in any state of either end (§3.10.1-5, §3.10.7); see
+ * endpoint_send and endpoint_receive for units, and for verdicts and anomalies in place of errors.
+ * *steps is written whole: of the local end one at least, of the remote end those that are implied,
+ * which may be none.
+ */
 void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		   struct dialogue_steps *steps);
 void dialogue_received(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 		       struct dialogue_steps *steps);
 
 /*
- * The segment begins a new life of the tuple. *talk is then as it was before; the caller ends it
- * and gives the same segment to a new dialogue.
+ * The segment whose steps these are begins a new life of the tuple: a SYN in LISTEN, SYN_SENT or
+ * beyond by whoever opens, one that TIME_WAIT lets in (§3.6.1, RFC 6191). *talk is then as it was
+ * before; the caller ends it and gives the same segment to a new dialogue.
  */
 bool dialogue_restarts(const struct dialogue_steps *steps);
 
-/* A SYN came and was not answered yet, neither by a SYN-ACK nor by a RST. */
+/*
+ * CLOSED or LISTEN: a SYN came and was not answered yet, neither by a SYN-ACK nor by a RST
+ * (§3.10.7.1-2), nor taken back by a RST of the remote end.
+ */
 bool dialogue_syn_unanswered(const struct tcp_dialogue *talk);
 
-/* A FIN came and waits for data before it: the reference cannot be compared now. */
+/*
+ * LISTEN to FIN_WAIT_2: a FIN came and waits for what is missing before it (§3.10.7.4, 8th: a FIN is
+ * processed in its turn). The reference cannot be compared now.
+ */
 bool dialogue_fin_pending(const struct tcp_dialogue *talk);
 
-/* Facts about the local end's variables: see endpoint_learn. *steps is written whole. */
+/* Facts about the local end's variables (§3.3.1): see endpoint_learn. *steps is written whole. */
 void dialogue_learn(struct tcp_dialogue *talk, const struct endpoint_facts *facts,
 		    struct dialogue_steps *steps);
 
-/* The local end's 2 MSL or user timeout; the remote end is closed with it when it waits too. */
+/*
+ * The local end's 2 MSL or user timeout (§3.10.8), in any state, as in endpoint_expire. A remote end
+ * in TIME_WAIT is closed with it. *steps is written whole.
+ */
 void dialogue_expire(struct tcp_dialogue *talk, struct dialogue_steps *steps);
 
 #endif

@@ -80,33 +80,50 @@ struct endpoint_steps {
 	struct fsm_step at[ENDPOINT_STEPS_MAX];
 };
 
+/*
+ * An end of which nothing is known but its state: CLOSED, or LISTEN (§3.10.1, a passive OPEN); for
+ * any other see endpoint_adopt. live: data segments will not be seen (EP_LIVE). Cannot fail.
+ */
 void endpoint_init(struct tcp_endpoint *end, enum fsm_state state, bool live);
 
 /*
- * This end emitted the segment. Steps are appended to *steps, which the caller zeroed. A step
- * with V_RESTART means that nothing was changed: the segment belongs to a new endpoint.
+ * This end, in any state, emitted the segment: OPEN, SEND, CLOSE or ABORT, or TCP's own answer
+ * (§3.10.1-5). What is sent is true: SND.NXT, RCV.NXT and the window follow it (§3.3.1). Steps, one
+ * at least, are appended to *steps, which the caller zeroed. A step with V_RESTART means that
+ * nothing was changed: the segment belongs to a new endpoint. No errors: what should not have been
+ * sent is a step with an anomaly. len is in octets, window in the units of the window scale.
  */
 void endpoint_send(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		   struct endpoint_steps *steps);
 
-/* The segment reached this end. Steps as above. */
+/*
+ * The segment reached this end, in any state (§3.10.7). What is unacceptable changes no variable
+ * and, but for an exact RST, no state. Steps, V_RESTART, units as above. No errors: what is refused
+ * is a step with its verdict, and an anomaly where it is odd.
+ */
 void endpoint_receive(struct tcp_endpoint *end, const struct tcp_segment *seg,
 		      struct endpoint_steps *steps);
 
 /*
- * Facts move variables forward, never back, and never the state by themselves. But a pending FIN
- * that they show as taken in (rcv_nxt beyond it) is processed now: that may append steps. RCV.NXT
- * counts as exact for the one segment that is received next, unless the facts lag.
+ * Facts, in any state, move the variables of §3.3.1 forward, never back, and never the state by
+ * themselves. But a pending FIN that they show as taken in (rcv_nxt beyond it) is processed now
+ * (§3.10.7.4, 8th): that may append steps. RCV.NXT counts as exact for the one segment that is
+ * received next, unless the facts lag. Facts that are older than what is known change nothing.
  */
 void endpoint_learn(struct tcp_endpoint *end, const struct endpoint_facts *facts,
 		    struct endpoint_steps *steps);
 
-/* The 2 MSL timer of TIME_WAIT ran out (§3.10.8), or the user timeout in any other state. */
+/*
+ * The 2 MSL timer of TIME_WAIT ran out, or the user timeout in any other state (§3.10.8): CLOSED.
+ * When that is, the caller knows: there is no clock here. Appends one step; from CLOSED it stays.
+ */
 void endpoint_expire(struct tcp_endpoint *end, struct endpoint_steps *steps);
 
 /*
- * The end is known to be in `state` by other means (picked up in mid-life). snd_nxt of a state
- * that has sent its FIN counts that FIN (Linux: write_seq); rcv_nxt likewise counts the peer's.
+ * The end, which endpoint_init made, is known to be in `state` by other means: picked up in
+ * mid-life, in any state of §3.3.2. snd_nxt of a state that has sent its FIN counts that FIN (Linux:
+ * write_seq); rcv_nxt likewise counts the peer's. What facts->known leaves out stays unknown, and
+ * tests on it pass. No steps, no errors.
  */
 void endpoint_adopt(struct tcp_endpoint *end, enum fsm_state state,
 		    const struct endpoint_facts *facts);

@@ -150,30 +150,44 @@ struct fsm_step {
 	uint8_t anomaly; /* enum fsm_anomaly */
 };
 
+/* What runs; fsm.c says what its rows mean (§3.3.2, figure 5). A cell of zeroes is impossible. */
 extern const struct fsm_cell fsm_table[FSM_NR_STATES][EV_NR];
 
+/*
+ * The cell of any state and event (§3.3.2, §3.10), as a step. Changes nothing and cannot fail: a
+ * cell that is impossible is a step that stays where it is, with V_NEVER and AN_IMPOSSIBLE, for the
+ * caller to count. With V_RESTART the step stays too: the event belongs to a new life.
+ */
 struct fsm_step fsm_step(enum fsm_state state, enum fsm_event event);
 
-/* Why a V_NEVER cell is impossible; NULL for every other cell. */
+/*
+ * Why a V_NEVER cell of any state is impossible, in words that cite the section of RFC 9293 where
+ * it has one (§3.10.7); NULL for every other cell. The text lives as long as the program.
+ */
 const char *fsm_never(enum fsm_state state, enum fsm_event event);
 
+/*
+ * Texts that live as long as the program, never NULL; the argument must be one of its enum (below
+ * FSM_NR_STATES, EV_NR, V_NR, AN_NR), which is not checked. States have the RFC's names (§3.3.2).
+ */
 const char *fsm_state_name(enum fsm_state state);	 /* "SYN_RECEIVED" */
 const char *fsm_event_name(enum fsm_event event);	 /* "RCV_ACK_OF_FIN" */
 const char *fsm_verdict_label(enum fsm_verdict verdict); /* "challenge" */
 const char *fsm_anomaly_label(enum fsm_anomaly name);	 /* "syn_in_window"; "none" for AN_NONE */
 
+/* §3.3.2: both SYNs are acknowledged: ESTABLISHED to TIME_WAIT. */
 static inline bool fsm_is_synchronized(enum fsm_state state)
 {
 	return state >= FSM_ESTABLISHED;
 }
 
-/* Our FIN is out. */
+/* Our FIN is out (§3.10.4): FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT. */
 static inline bool fsm_has_sent_fin(enum fsm_state state)
 {
 	return state >= FSM_FIN_WAIT_1;
 }
 
-/* The peer's FIN was taken in. */
+/* The peer's FIN was taken in (§3.10.7.4, 8th): CLOSE_WAIT, CLOSING, LAST_ACK, TIME_WAIT. */
 static inline bool fsm_has_received_fin(enum fsm_state state)
 {
 	return state == FSM_CLOSE_WAIT || state == FSM_CLOSING || state == FSM_LAST_ACK ||
