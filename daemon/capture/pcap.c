@@ -9,6 +9,7 @@
 
 #include <pcap/pcap.h>
 
+#include "capture/tunnel.h"
 #include "log.h"
 #include "util.h"
 
@@ -19,6 +20,7 @@ struct pcapfile {
 	pcap_t *pcap;
 	const char *name;
 	const struct link_layer *link;
+	bool into_tunnels;
 	uint64_t now_ns;
 	struct pcapfile_counts counts;
 	union {
@@ -142,7 +144,7 @@ static const struct link_layer *link_layer_of(pcap_t *pcap, const char *name)
 	return NULL;
 }
 
-int pcapfile_open(FILE *file, const char *name, struct pcapfile **ret_reader)
+int pcapfile_open(FILE *file, const char *name, bool into_tunnels, struct pcapfile **ret_reader)
 {
 	struct pcapfile *reader = calloc(1, sizeof(*reader));
 	char why[PCAP_ERRBUF_SIZE] = "";
@@ -153,6 +155,7 @@ int pcapfile_open(FILE *file, const char *name, struct pcapfile **ret_reader)
 		return log_err_ret(err, "%s", name);
 	}
 	reader->name = name;
+	reader->into_tunnels = into_tunnels;
 	reader->pcap =
 		pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!reader->pcap) {
@@ -256,9 +259,12 @@ static enum parse_result take_packet(struct pcapfile *reader, const struct pcap_
 	result = reader->link->skip(&cursor, &ifindex);
 	if (result != PARSE_TCP)
 		return result;
-	ip = cursor;
 	packet_bytes =
 		MAX(header->len, header->caplen) - (uint32_t)((uint8_t *)cursor.position - bytes);
+	for (int depth = 0; reader->into_tunnels && depth < TUNNELS_MAX; depth++)
+		if (!tunnel_enter(&cursor, &packet_bytes))
+			break;
+	ip = cursor;
 	result = parse_frame(&cursor, packet_bytes, 0, &parsed);
 	if (result == PARSE_TRUNCATED)
 		return parse_cut(reader, &ip, packet_bytes, ifindex);

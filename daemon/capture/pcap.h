@@ -2,13 +2,14 @@
 /*
  * Captures (pcap, pcapng) as the same segments that the rings bring: the only user of libpcap.
  * Ethernet with VLAN tags, Linux SLL and SLL2, raw IP, null and loop, PPP; IPv4 and IPv6. A
- * tunnel's inner packets are not looked at, checksums neither: a capture of what leaves has none
- * yet. Lengths are those of the IP header, so it does not matter where a packet was cut off as
+ * tunnel's inner packets are looked at only if that is asked for, checksums not at all: a capture of
+ * what leaves has none yet. Lengths are those of the IP header, so it does not matter where a packet was cut off as
  * long as the TCP header is there.
  */
 #ifndef TCPWITNESS_PCAP_H
 #define TCPWITNESS_PCAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -24,10 +25,11 @@ struct pcapfile_counts {
 
 /*
  * Reads on from where `file` stands, a pipe too, and owns it from here on, failure included.
- * `name` is for messages and outlives the reader. 0, or -errno after one logged line: -EBADMSG
+ * `name` is for messages and outlives the reader. into_tunnels: a packet that is a tunnel's counts
+ * as the one it carries (tunnel.h); else it is PARSE_OTHER. 0, or -errno after one logged line: -EBADMSG
  * not a capture; -EPROTONOSUPPORT a link type that is not one of the above.
  */
-int pcapfile_open(FILE *file, const char *name, struct pcapfile **ret_reader);
+int pcapfile_open(FILE *file, const char *name, bool into_tunnels, struct pcapfile **ret_reader);
 void pcapfile_free(struct pcapfile *reader);
 
 /*

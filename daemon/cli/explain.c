@@ -151,6 +151,7 @@ static int explain_daemon(const struct explain *explain, const char *socket_path
 int cli_explain(int argc, char **argv)
 {
 	const char *record = NULL, *capture = NULL, *json = NULL, *flows_max = NULL, *settle = NULL;
+	const char *tunnels = NULL;
 	const char *local[CLI_REPEATS_MAX + 1] = { NULL }, *socket_path = DEFAULT_API_SOCKET;
 	const struct cli_flag flags[] = {
 		{ "record", "FILE", &record, "from a record log (`tcpwitness run --record=FILE`)" },
@@ -163,6 +164,8 @@ int cli_explain(int argc, char **argv)
 		{ "settle", "MS", &settle, "log: as it was when it was recorded" },
 		{ "local", "ADDR...", local,
 		  "capture: this address is ours (else: whoever sends the SYN)" },
+		{ "tunnels", NULL, &tunnels,
+		  "capture: look inside IP in IP, GRE, VXLAN and Geneve" },
 	};
 	struct capture_options options = { 0 };
 	struct explain explain = { 0 };
@@ -189,6 +192,7 @@ int cli_explain(int argc, char **argv)
 	for (size_t i = 0; local[i]; i++)
 		if (!capture_options_add_local(&options, local[i]))
 			return cli_usage_error("--local: '%s' is no IP address", local[i]);
+	options.into_tunnels = tunnels;
 	explain.format = json ? "json" : cli_wants_colour() ? "color" : "table";
 	explain.path = record ? record : capture;
 	if (explain.path)

@@ -93,12 +93,17 @@ static int replay_file(const char *path, const struct settings *settings, bool c
 		fclose(file);
 		return cli_usage_error("--local is for captures; a record log knows");
 	}
+	if (options->into_tunnels) {
+		fclose(file);
+		return cli_usage_error("--tunnels is for captures; a record log has no packets");
+	}
 	return print_log(file, path, settings, connections) ? CLI_FAILED : CLI_OK;
 }
 
 int cli_replay(int argc, char **argv)
 {
 	const char *connections = NULL, *flows_max = NULL, *settle = NULL, *json = NULL;
+	const char *tunnels = NULL;
 	const char *local[CLI_REPEATS_MAX + 1] = { NULL };
 	const struct cli_flag flags[] = {
 		{ "events.connections", NULL, &connections,
@@ -109,6 +114,8 @@ int cli_replay(int argc, char **argv)
 		{ "json", NULL, &json, "capture: print the events of the event log" },
 		{ "local", "ADDR...", local,
 		  "capture: this address is ours (else: whoever sends the SYN)" },
+		{ "tunnels", NULL, &tunnels,
+		  "capture: look inside IP in IP, GRE, VXLAN and Geneve" },
 	};
 	struct capture_options options = { 0 };
 	struct settings settings;
@@ -132,6 +139,7 @@ int cli_replay(int argc, char **argv)
 	if (replay_flags("replay", flows_max, settle, &settings))
 		return CLI_USAGE;
 	options.json = json;
+	options.into_tunnels = tunnels;
 	options.flows_max = (uint32_t)settings.flows_max;
 	for (size_t i = 0; local[i]; i++)
 		if (!capture_options_add_local(&options, local[i]))

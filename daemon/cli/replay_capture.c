@@ -259,7 +259,7 @@ int replay_capture(FILE *file, const char *name, const struct capture_options *o
 	/* Against chosen collisions; nothing that is printed depends on it. */
 	if (getrandom(&settings.hash_seed, sizeof(settings.hash_seed), 0) < 0)
 		settings.hash_seed = 0;
-	err = pcapfile_open(file, name, &replay.pcap);
+	err = pcapfile_open(file, name, options->into_tunnels, &replay.pcap);
 	if (err)
 		return err;
 	replay.tracker = tracker_new(&settings, &ops);

@@ -12,6 +12,7 @@
 
 struct capture_options {
 	bool json;	    /* lines of the event log: events.h */
+	bool into_tunnels;  /* pcap.h */
 	uint32_t flows_max; /* connections at a time */
 	size_t nr_local;
 	uint8_t local[CLI_REPEATS_MAX][16]; /* IPv4 as v4-mapped */

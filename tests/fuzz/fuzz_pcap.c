@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	file = fmemopen((void *)(uintptr_t)data, size, "r");
 	if (!file)
 		return 0;
-	if (pcapfile_open(file, "input", &pcap))
+	if (pcapfile_open(file, "input", data[size - 1] & 2, &pcap))
 		return 0;
 	read_all(pcap, data[size - 1] & 1);
 	pcapfile_free(pcap);

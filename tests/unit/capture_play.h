@@ -71,7 +71,7 @@ static inline void play(struct capture_file *file, struct how how, struct outcom
 	memset(ret, 0, sizeof(*ret));
 	assert_non_null(tracker);
 	assert_non_null(input);
-	assert_int_equal(pcapfile_open(input, file->path, &pcap), 0);
+	assert_int_equal(pcapfile_open(input, file->path, false, &pcap), 0);
 	while ((more = pcapfile_next(pcap, &seen)) == 1) {
 		now_ns = seen.ts_ns;
 		tracker_advance(tracker, now_ns);

@@ -24,7 +24,7 @@ static void read_path(const char *path, struct reading *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	assert_non_null(file);
-	ret->end = pcapfile_open(file, path, &reader);
+	ret->end = pcapfile_open(file, path, false, &reader);
 	if (ret->end)
 		return;
 	while ((more = pcapfile_next(reader, &observation)) == 1) {

@@ -250,6 +250,8 @@ static void bad_arguments(void **state)
 	fclose(log);
 	assert_int_equal(REPLAY(&printed, "--local=10.0.0.1", file.path), CLI_USAGE);
 	free(printed);
+	assert_int_equal(REPLAY(&printed, "--tunnels", file.path), CLI_USAGE);
+	free(printed);
 	capture_remove(&file);
 	assert_int_equal(REPLAY(&printed, file.path), CLI_FAILED); /* it is gone */
 	free(printed);
