@@ -216,7 +216,7 @@ static int serve(struct http *http, int fd, uint16_t port, bool is_unix, unsigne
 static int open_tcp(struct http *http, const char *address, unsigned int idle_seconds,
 		    char error[HTTP_ERROR_MAX])
 {
-	uint16_t port;
+	uint16_t port = 0;
 	int fd = door_open_tcp(address, &port);
 	int err = fd < 0 ? fd : serve(http, fd, port, false, idle_seconds);
 
