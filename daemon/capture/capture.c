@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #include "capture/attach.h"
@@ -495,6 +496,28 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 const struct listener_maps *capture_listeners(const struct capture *capture)
 {
 	return loader_listeners(capture->loader);
+}
+
+size_t capture_spaces(const struct capture *capture, uint32_t *ret_netns, size_t max)
+{
+	size_t count = MIN(namespaces_count(capture->namespaces), max);
+
+	for (size_t i = 0; i < count; i++)
+		ret_netns[i] = namespaces_at(capture->namespaces, i)->netns;
+	return count;
+}
+
+int capture_inside(const struct capture *capture, uint32_t netns, void (*visit)(void *context),
+		   void *context)
+{
+	const struct space *space = namespaces_find(capture->namespaces, netns);
+	int err = space ? namespaces_enter(space) : -ESRCH;
+
+	if (err)
+		return err;
+	visit(context);
+	namespaces_leave(space);
+	return 0;
 }
 
 uint32_t capture_netns(const struct capture *capture)

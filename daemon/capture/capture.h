@@ -72,6 +72,13 @@ int capture_stats(struct capture *capture, struct capture_stats *stats);
 /* Counters of the listening sockets; the maps stay the capture's. */
 const struct listener_maps *capture_listeners(const struct capture *capture);
 
+/* The inode numbers of the watched namespaces. Returns how many were written. */
+size_t capture_spaces(const struct capture *capture, uint32_t *ret_netns, size_t max);
+
+/* Calls `visit` with the thread inside a watched namespace. 0 or -errno: it may have ended. */
+int capture_inside(const struct capture *capture, uint32_t netns, void (*visit)(void *context),
+		   void *context);
+
 /* Inode number of the watched network namespace. */
 uint32_t capture_netns(const struct capture *capture);
 

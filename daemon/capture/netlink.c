@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Rtnetlink dumps. */
+/* Netlink dumps. */
 #include "capture/netlink.h"
 
 #include <errno.h>
@@ -15,11 +15,10 @@
 /* As the kernel fills a dump's skb: linux net/netlink/af_netlink.c:netlink_dump caps at 32 KB. */
 #define DUMP_BYTES 32768
 
-int netlink_open(int *ret_fd)
+int netlink_open_family(int family, int *ret_fd)
 {
 	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	int on = 1;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
 
 	if (fd < 0)
 		return -errno;
@@ -30,10 +29,18 @@ int netlink_open(int *ret_fd)
 		close(fd);
 		return err;
 	}
-	/* Before 4.20 the kernel does not filter; every caller checks what it gets all the same. */
-	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	*ret_fd = fd;
 	return 0;
+}
+
+int netlink_open(int *ret_fd)
+{
+	int on = 1, err = netlink_open_family(NETLINK_ROUTE, ret_fd);
+
+	/* Before 4.20 the kernel does not filter; every caller checks what it gets all the same. */
+	if (!err)
+		setsockopt(*ret_fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	return err;
 }
 
 /* Walks one datagram. 1 when the dump is complete, 0 to go on, or -errno. */

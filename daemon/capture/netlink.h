@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Just enough rtnetlink: open, dump, walk attributes. */
+/* Just enough netlink: open, dump, walk attributes. */
 #ifndef TCPWITNESS_NETLINK_H
 #define TCPWITNESS_NETLINK_H
 
@@ -11,6 +11,9 @@ typedef void (*netlink_each)(void *context, const struct nlmsghdr *message);
 
 /* A NETLINK_ROUTE socket that filters dumps by what the request says. 0 or -errno. */
 int netlink_open(int *ret_fd);
+
+/* One of another family, NETLINK_SOCK_DIAG. 0 or -errno. */
+int netlink_open_family(int family, int *ret_fd);
 
 /* Sends `request` (NLM_F_REQUEST | NLM_F_DUMP are set here) and calls `each` for every message of
  * the answer. 0 or -errno; -EINTR: the tables changed meanwhile, ask again. */

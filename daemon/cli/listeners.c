@@ -40,7 +40,8 @@ int cli_listeners(int argc, char **argv)
 		   *details = NULL;
 	const struct cli_flag flags[] = {
 		{ "sort", "KEY", &sort, "syns (default), drops, fill, syn, accept, listener" },
-		{ "long", NULL, &details, "where a queue overflowed: what would help, what not" },
+		{ "long", NULL, &details,
+		  "the owner's unit and container; where a queue overflowed, what would help" },
 		{ "watch", NULL, &watch, "go on: print the table again every two seconds" },
 		{ "json", NULL, &json, "everything that is known of each" },
 		{ "api.socket", "PATH", &socket_path,

@@ -20,9 +20,10 @@
 #include "build_info.h"
 #include "capture/capture.h"
 #include "cli/cli.h"
+#include "cli/listening.h"
 #include "cli/pipeline.h"
 #include "export/http.h"
-#include "listen/namespace.h"
+#include "listen/owners.h"
 #include "log.h"
 #include "settings.h"
 #include "util.h"
@@ -46,7 +47,7 @@ struct run {
 	struct mailbox *mailbox;
 	struct http *http;
 	int epoll_fd, signal_fd;
-	struct listen_mibs mibs_at_start; /* when the programs were attached */
+	struct listening *listening;
 	uint64_t started_ns, listeners_looked_ns;
 	uint64_t taken; /* records fed so far */
 	bool seeded;	/* the first sweep is complete */
@@ -57,10 +58,15 @@ static int take_record(void *context, const void *bytes, size_t size, uint32_t r
 {
 	struct run *run = context;
 	const struct rec_sweep *sweep = bytes;
+	const struct rec_netns *netns = bytes;
 
 	run->taken++;
-	if (size >= sizeof(*sweep) && sweep->hdr.type == REC_SWEEP && sweep->phase == SWEEP_END)
+	if (size >= sizeof(*sweep) && sweep->hdr.type == REC_SWEEP && sweep->phase == SWEEP_END) {
 		run->seeded = true;
+		listening_seeded(run->listening);
+	}
+	if (size >= sizeof(*netns) && netns->hdr.type == REC_NETNS && netns->phase == NETNS_END)
+		listening_forget(run->listening, netns->hdr.netns);
 	return pipeline_feed(&run->pipeline, bytes, size, ring);
 }
 
@@ -73,6 +79,7 @@ static void turn(struct run *run, uint64_t now_ns, bool flush)
 	if (err && log_limit_allows(&limit, now_ns, &suppressed))
 		log_warn("capture: %s", strerror(-err));
 	pipeline_tick(&run->pipeline, now_ns);
+	listening_turn(run->listening, now_ns);
 	if (now_ns - run->listeners_looked_ns < LISTENERS_LOOK_NS)
 		return;
 	run->listeners_looked_ns = now_ns;
@@ -99,23 +106,6 @@ static void snapshot_spaces(const struct run *run, struct export_view *view)
 	}
 }
 
-static void listen_snapshot(struct run *run, struct listen_view *view)
-{
-	struct listener_counters sum;
-	struct listen_mibs explained, mibs = run->mibs_at_start;
-
-	/* Ours first: what happens in between is unexplained for a moment, and never less than 0. */
-	listeners_sum(run->pipeline.listeners, &sum);
-	explained = listen_mibs_of(&sum);
-	if (listen_mibs_read(&mibs))
-		return;
-	for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
-		view->unexplained[mib] =
-			(int64_t)(mibs.at[mib] - run->mibs_at_start.at[mib] - explained.at[mib]);
-	listen_sysctls_read(&view->sysctls);
-	view->syn_queue_test = listeners_syn_queue_test(run->pipeline.listeners);
-}
-
 static void snapshot(void *context, struct export_view *view)
 {
 	struct run *run = context;
@@ -133,7 +123,7 @@ static void snapshot(void *context, struct export_view *view)
 	view->nr_listeners = (view->labelled ? listeners_labelled : listeners_busiest)(
 		run->pipeline.listeners, view->listeners, view->listeners_max,
 		&view->total_listeners, &view->other);
-	listen_snapshot(run, &view->listen);
+	listening_fill(run->listening, view);
 	view->started_ns = run->started_ns;
 	view->ready = run->seeded;
 }
@@ -246,6 +236,12 @@ static void listener_name(void *context, const struct conn_key *key, uint64_t fr
 	listener_maps_name(capture_listeners(run->capture), key, from, cookie);
 }
 
+static void locate(void *context, uint32_t pid, struct place *ret)
+{
+	(void)context;
+	owner_place(pid, ret);
+}
+
 /* --- setting up, in the order of the data --- */
 
 static int open_record_log(struct run *run, uint64_t wall_offset_ns)
@@ -286,8 +282,8 @@ static int open_pipeline(struct run *run)
 		.reasons = capture_drop_reasons(run->capture),
 		.context = run,
 		.look = look,
-		.listeners = { run, capture_netns(run->capture), tells_refusals(run), listener_read,
-			       listener_forget, listener_name },
+		.listeners = { run, tells_refusals(run), listener_read, listener_forget,
+			       listener_name, locate },
 		.listeners_max = (uint32_t)settings->listeners_max,
 	};
 	int err = open_record_log(run, wall_offset_ns);
@@ -358,6 +354,15 @@ static int open_signals(struct run *run)
 	return run->signal_fd < 0 || run->epoll_fd < 0 ? -errno : 0;
 }
 
+static int open_listening(struct run *run)
+{
+	run->listening = listening_new(run->capture, &run->pipeline);
+	if (!run->listening)
+		return log_err_ret(-ENOMEM, "listening sockets");
+	listening_begin(run->listening);
+	return 0;
+}
+
 static int open_all(struct run *run)
 {
 	int err = open_signals(run);
@@ -369,8 +374,8 @@ static int open_all(struct run *run)
 		err = open_pipeline(run);
 	if (!err)
 		err = open_http(run);
-	if (!err && listen_mibs_read(&run->mibs_at_start))
-		log_warn("/proc/net/netstat cannot be read: listeners' drops go unverified");
+	if (!err)
+		err = open_listening(run);
 	if (!err)
 		err = capture_start(run->capture);
 	if (err)
@@ -389,6 +394,7 @@ static int close_all(struct run *run)
 
 	http_stop(run->http);
 	mailbox_free(run->mailbox);
+	listening_free(run->listening);
 	pipeline_fini(&run->pipeline);
 	if (run->log)
 		err = recordlog_close(run->log);

@@ -167,6 +167,20 @@ void collect_listener_knobs(struct exposition *e)
 	}
 }
 
+static void owner(struct exposition *e, const char *listener, const char *netns,
+		  const struct listener_row *row)
+{
+	expose_sample(e,
+		      (const char *const[]){ listener, netns, row->comm, row->place.unit,
+					     row->place.container, row->place.pod },
+		      1);
+}
+
+void collect_listener_owners(struct exposition *e)
+{
+	each_row(e, owner);
+}
+
 void collect_listeners_total(struct exposition *e)
 {
 	expose_sample(e, NULL, e->view->total_listeners);
@@ -174,21 +188,27 @@ void collect_listeners_total(struct exposition *e)
 
 void collect_listen_unexplained(struct exposition *e)
 {
-	for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
-		expose_signed(e, (const char *const[]){ listen_mib_label(mib) },
-			      e->view->listen.unexplained[mib]);
+	for (uint32_t i = 0; i < e->view->capture.nr_spaces; i++)
+		for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
+			expose_signed(e,
+				      (const char *const[]){ e->view->capture.spaces[i].name,
+							     listen_mib_label(mib) },
+				      e->view->listens[i].unexplained[mib]);
 }
 
 void collect_listen_sysctls(struct exposition *e)
 {
-	const struct listen_sysctls *sysctls = &e->view->listen.sysctls;
+	for (uint32_t i = 0; i < e->view->capture.nr_spaces; i++) {
+		const struct listen_sysctls *sysctls = &e->view->listens[i].sysctls;
+		const char *netns = e->view->capture.spaces[i].name;
 
-#define X(field, name) sample1(e, strchr(name, '/') + 1, sysctls->field);
-	LISTEN_SYSCTLS(X)
+#define X(field, name) sample2(e, netns, strchr(name, '/') + 1, sysctls->field);
+		LISTEN_SYSCTLS(X)
 #undef X
+	}
 }
 
 void collect_syn_queue_test(struct exposition *e)
 {
-	sample1(e, syn_queue_test_label(e->view->listen.syn_queue_test), 1);
+	sample1(e, syn_queue_test_label(e->view->syn_queue_test), 1);
 }

@@ -41,6 +41,7 @@ void collect_listener_syn_fill(struct exposition *e);
 void collect_listener_accept_fill(struct exposition *e);
 void collect_listener_latency(struct exposition *e);
 void collect_listener_knobs(struct exposition *e);
+void collect_listener_owners(struct exposition *e);
 void collect_listeners_total(struct exposition *e);
 void collect_listen_unexplained(struct exposition *e);
 void collect_listen_sysctls(struct exposition *e);

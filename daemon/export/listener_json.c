@@ -76,32 +76,39 @@ static void knobs(struct json *json, const struct limits_facts *facts)
 
 static void owner(struct json *json, const struct listener_row *row)
 {
-	char command[REC_COMM_BYTES + 1] = "";
+	const struct place *place = &row->place;
 
 	if (!row->pid) {
 		json_null(json, "pid");
 		json_null(json, "command");
-		return;
+	} else {
+		json_u64(json, "pid", row->pid);
+		json_string(json, "command", row->comm);
 	}
-	for (int i = 0; i < REC_COMM_BYTES && row->comm[i]; i++)
-		command[i] = row->comm[i];
-	json_u64(json, "pid", row->pid);
-	json_string(json, "command", command);
+	json_string(json, "unit", place->unit[0] ? place->unit : NULL);
+	json_string(json, "container", place->container[0] ? place->container : NULL);
+	json_string(json, "container_runtime",
+		    place->runtime ? container_runtime_label(place->runtime) : NULL);
+	json_string(json, "pod", place->pod[0] ? place->pod : NULL);
 }
 
-static void of_namespace(struct json *json, const struct listen_view *listen)
+static void of_namespace(struct json *json, const struct space_row *space,
+			 const struct listen_view *listen)
 {
 	const struct listen_sysctls *sysctls = &listen->sysctls;
 
+	json_object_begin(json, NULL);
+	json_u64(json, "netns", space->netns);
+	json_string(json, "netns_name", space->name);
 	json_object_begin(json, "sysctls");
 #define X(field, name) json_u64(json, name, sysctls->field);
 	LISTEN_SYSCTLS(X)
 #undef X
 	json_object_end(json);
-	json_string(json, "syn_queue_full", syn_queue_test_label(listen->syn_queue_test));
 	json_object_begin(json, "unexplained");
 	for (int mib = 0; mib < LISTEN_MIB_NR; mib++)
 		json_i64(json, listen_mib_label(mib), listen->unexplained[mib]);
+	json_object_end(json);
 	json_object_end(json);
 }
 
@@ -112,7 +119,11 @@ void api_listeners(const struct export_view *view, struct text *out)
 
 	api_begin(&json, out, view->wall_ns);
 	json_u64(&json, "total", view->total_listeners);
-	of_namespace(&json, &view->listen);
+	json_string(&json, "syn_queue_full", syn_queue_test_label(view->syn_queue_test));
+	json_array_begin(&json, "namespaces");
+	for (uint32_t i = 0; i < view->capture.nr_spaces; i++)
+		of_namespace(&json, &view->capture.spaces[i], &view->listens[i]);
+	json_array_end(&json);
 	json_array_begin(&json, "listeners");
 	for (size_t i = 0; i < view->nr_listeners; i++) {
 		const struct listener_row *row = &view->listeners[i];

@@ -132,6 +132,14 @@ static int by_key(const void *left, const void *right)
 	return memcmp(&a->row->key, &b->row->key, sizeof(a->row->key));
 }
 
+/* Processes and control groups are named by others: what could steer a terminal does not pass. */
+static void make_printable(char *text)
+{
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+			*c = '?';
+}
+
 static void owner_cell(const struct listener_row *row, char cell[CELL_MAX])
 {
 	if (!row->pid) {
@@ -139,10 +147,7 @@ static void owner_cell(const struct listener_row *row, char cell[CELL_MAX])
 		return;
 	}
 	snprintf(cell, CELL_MAX, "%.16s[%u]", row->comm, row->pid);
-	/* A process names itself: what could steer a terminal does not pass. */
-	for (char *c = cell; *c; c++)
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
-			*c = '?';
+	make_printable(cell);
 }
 
 static void number(char cell[CELL_MAX], uint64_t value)
@@ -212,7 +217,29 @@ static void put(struct text *out, const char *cell, size_t width, bool last)
 		text_char(out, ' ');
 }
 
-static void put_details(const struct line *line, struct text *out)
+/* Where the owner belongs, as far as its control group says. */
+static void put_place(const struct line *line, struct text *out)
+{
+	const struct place *place = &line->row->place;
+	char text[PLACE_UNIT_MAX + CONTAINER_ID_DIGITS + POD_UID_CHARS + 64];
+	int used = 0;
+
+	if (!place->unit[0] && !place->runtime)
+		return;
+	if (place->unit[0])
+		used += snprintf(text, sizeof(text), "  unit %s", place->unit);
+	if (place->runtime)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "  %s container %.*s",
+				 container_runtime_label(place->runtime), CONTAINER_SHORT_DIGITS,
+				 place->container);
+	if (place->pod[0])
+		snprintf(text + used, sizeof(text) - (size_t)used, "  pod %s", place->pod);
+	make_printable(text);
+	text_string(out, text);
+	text_char(out, '\n');
+}
+
+static void put_advice(const struct line *line, struct text *out)
 {
 	static const char *const verdicts[] = {
 		[VERDICT_CHANGE] = "change",
@@ -261,8 +288,10 @@ static void put_lines(const struct line *lines, size_t count, bool details, stru
 			put(out, cell, widths[column], column == COLUMN_NR - 1);
 		}
 		text_char(out, '\n');
-		if (details)
-			put_details(&lines[i], out);
+		if (!details)
+			continue;
+		put_place(&lines[i], out);
+		put_advice(&lines[i], out);
 	}
 }
 

@@ -51,13 +51,21 @@ void view_complete(struct export_view *view)
 	}
 }
 
+static const struct listen_view *listen_of(const struct export_view *view, uint32_t netns)
+{
+	for (uint32_t i = 0; i < view->capture.nr_spaces; i++)
+		if (view->capture.spaces[i].netns == netns)
+			return &view->listens[i];
+	return &view->listens[0];
+}
+
 struct limits_facts view_limits_facts(const struct export_view *view,
 				      const struct listener_row *row)
 {
 	return (struct limits_facts){
 		.backlog = row->accept_limit,
 		.defers = row->defers,
-		.sysctls = view->listen.sysctls,
+		.sysctls = listen_of(view, row->key.netns)->sysctls,
 		.counters = &row->counters,
 	};
 }

@@ -36,11 +36,10 @@ struct export_health {
 	uint64_t open[SEVERITY_NR]; /* divergences */
 };
 
-/* What the namespace says of its listeners. */
+/* What a namespace says of its listeners. */
 struct listen_view {
-	int64_t unexplained[LISTEN_MIB_NR]; /* its counters since we came, less ours */
+	int64_t unexplained[LISTEN_MIB_NR]; /* its counters since it is watched, less ours */
 	struct listen_sysctls sysctls;
-	enum syn_queue_test syn_queue_test;
 };
 
 struct listener_names {
@@ -64,7 +63,8 @@ struct export_view {
 	size_t listeners_max, nr_listeners;
 	size_t total_listeners; /* how many exist */
 	struct listener_row other;
-	struct listen_view listen;
+	struct listen_view listens[NAMESPACES_MAX]; /* of capture.spaces[i] */
+	enum syn_queue_test syn_queue_test;
 
 	/* filled by the renderer's thread: view_complete() and http.c */
 	struct listener_names *names; /* of listeners[i] */
@@ -87,7 +87,7 @@ void view_complete(struct export_view *view);
 /* The name of a namespace, or its number written to `room`. */
 const char *view_netns(const struct export_view *view, uint32_t netns, char room[12]);
 
-/* What limits a row's queues is made of. */
+/* What limits a row's queues is made of; of a row without namespace, by the first one's knobs. */
 struct limits_facts view_limits_facts(const struct export_view *view,
 				      const struct listener_row *row);
 

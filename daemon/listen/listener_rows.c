@@ -32,8 +32,9 @@ static void add_member(struct listener_row *row, const struct listener *listener
 	}
 	if (listener->syn_length > row->syn_length)
 		row->syn_length = listener->syn_length;
-	if (listener->pid) {
+	if (listener->pid && !row->pid) {
 		row->pid = listener->pid;
+		row->place = listener->place;
 		memcpy(row->comm, listener->comm, sizeof(row->comm));
 	}
 	row->members++;
@@ -66,10 +67,13 @@ static int labelled_first(const void *left, const void *right)
 	return a->labelled != b->labelled ? b->labelled - a->labelled : busier_first(a, b);
 }
 
+/* Cookies are given in the order of time. */
 static int by_key(const void *left, const void *right)
 {
-	return memcmp(&((const struct listener *)left)->key, &((const struct listener *)right)->key,
-		      sizeof(struct conn_key));
+	const struct listener *a = left, *b = right;
+	int order = memcmp(&a->key, &b->key, sizeof(a->key));
+
+	return order ? order : (a->cookie > b->cookie) - (a->cookie < b->cookie);
 }
 
 /* One row an address:port, NULL without memory. The caller frees it. */

@@ -27,6 +27,7 @@ void listeners_free(struct listeners *listeners)
 {
 	if (!listeners)
 		return;
+	free(listeners->closed_sums);
 	free(listeners->all);
 	free(listeners);
 }
@@ -187,8 +188,7 @@ static void bequeath(struct listeners *listeners, struct listener *listener)
 	settle(listeners, listener);
 	counters = listeners_read_counters(listeners, listener);
 	own = read_own(listeners, listener);
-	if (listener->key.netns == listeners->ops.netns)
-		counters_add(&listeners->closed_sum, &own);
+	closed_remember(listeners, listener, &own);
 	for (size_t i = 0; i < listeners->count; i++) {
 		struct listener *heir = &listeners->all[i];
 
@@ -204,25 +204,12 @@ static void bequeath(struct listeners *listeners, struct listener *listener)
 		listeners_account_in_other(listeners, listener);
 }
 
-static struct listener_owner owner_of(const struct listener *listener)
-{
-	struct listener_owner owner = {
-		.key = listener->key,
-		.cgroup_id = listener->cgroup_id,
-		.pid = listener->pid,
-	};
-
-	memcpy(owner.comm, listener->comm, sizeof(owner.comm));
-	return owner;
-}
-
 static void forget(struct listeners *listeners, uint64_t cookie)
 {
 	struct listener *listener = find(listeners, cookie);
 
 	if (listener) {
 		bequeath(listeners, listener);
-		listeners->closed[listeners->nr_closed++ % CLOSED_MAX] = owner_of(listener);
 	}
 	if (listeners->ops.forget)
 		listeners->ops.forget(listeners->ops.context, cookie);
@@ -250,6 +237,32 @@ static void take_owner(struct listeners *listeners, const struct observation *se
 	memcpy(listener->comm, seen->listen->comm, sizeof(listener->comm));
 	listener->comm[sizeof(listener->comm) - 1] = '\0';
 	listener->accept_limit = seen->listen->accept_limit;
+	if (listeners->ops.locate)
+		listeners->ops.locate(listeners->ops.context, listener->pid, &listener->place);
+}
+
+static bool is_ownerless(const struct listener *listener)
+{
+	return !listener->place.known && listener->owner_seeks < OWNER_SEEKS_MAX;
+}
+
+size_t listeners_ownerless(const struct listeners *listeners, uint32_t netns)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < listeners->count; i++)
+		count += listeners->all[i].key.netns == netns && is_ownerless(&listeners->all[i]);
+	return count;
+}
+
+bool listeners_seek_owner(struct listeners *listeners, uint64_t cookie)
+{
+	struct listener *listener = find(listeners, cookie);
+
+	if (!listener || !is_ownerless(listener))
+		return false;
+	listener->owner_seeks++;
+	return true;
 }
 
 /* Where the last word of a listener was lost, whole sweeps miss it. One may: where a read of the
@@ -274,6 +287,8 @@ static void take_netns(struct listeners *listeners, const struct observation *se
 	for (size_t i = listeners->count; seen->netns->phase == NETNS_END && i-- > 0;)
 		if (listeners->all[i].key.netns == seen->key.netns)
 			forget(listeners, listeners->all[i].cookie);
+	if (seen->netns->phase == NETNS_END)
+		closed_forget_space(listeners, seen->key.netns);
 }
 
 static bool find_at(const struct listeners *listeners, const struct conn_key *key,
@@ -290,25 +305,8 @@ static bool find_at(const struct listeners *listeners, const struct conn_key *ke
 			found = listener;
 	}
 	if (found)
-		*ret = owner_of(found);
+		*ret = listener_owner_of(found);
 	return found != NULL;
-}
-
-static bool find_closed_at(const struct listeners *listeners, const struct conn_key *key,
-			   struct listener_owner *ret)
-{
-	size_t ever = listeners->nr_closed;
-
-	for (size_t i = 0; i < ever && i < CLOSED_MAX; i++) {
-		const struct listener_owner *closed =
-			&listeners->closed[(ever - 1 - i) % CLOSED_MAX];
-
-		if (!same_address(&closed->key, key))
-			continue;
-		*ret = *closed;
-		return true;
-	}
-	return false;
 }
 
 bool listeners_find(const struct listeners *listeners, const struct conn_key *connection,
@@ -329,7 +327,7 @@ bool listeners_find(const struct listeners *listeners, const struct conn_key *co
 		if (find_at(listeners, &keys[i], ret))
 			return true;
 	for (size_t i = 0; i < nr_keys; i++)
-		if (find_closed_at(listeners, &keys[i], ret))
+		if (closed_find(listeners, &keys[i], ret))
 			return true;
 	return false;
 }
@@ -398,13 +396,15 @@ void listeners_each_key(const struct listeners *listeners,
 	}
 }
 
-void listeners_sum(struct listeners *listeners, struct listener_counters *ret)
+void listeners_sum(struct listeners *listeners, uint32_t netns, struct listener_counters *ret)
 {
-	*ret = listeners->closed_sum;
+	const struct listener_counters *closed = closed_sum_of(listeners, netns);
+
+	*ret = closed ? *closed : (struct listener_counters){ 0 };
 	for (size_t i = 0; i < listeners->count; i++) {
 		struct listener_counters own;
 
-		if (listeners->all[i].key.netns != listeners->ops.netns)
+		if (listeners->all[i].key.netns != netns)
 			continue;
 		own = read_own(listeners, &listeners->all[i]);
 		counters_add(ret, &own);

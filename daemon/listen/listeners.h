@@ -11,6 +11,7 @@
 #include "capture/listener_maps.h"
 #include "counters.h"
 #include "listen/outcome.h"
+#include "listen/place.h"
 
 /* One address:port; SO_REUSEPORT members are added up, the fullest queue is shown. */
 struct listener_row {
@@ -21,16 +22,18 @@ struct listener_row {
 	uint32_t syn_peak, accept_peak;	   /* longest of this window of 69 s and the one before */
 	bool defers;			   /* TCP_DEFER_ACCEPT */
 	struct listener_counters counters; /* of this row, since it exists */
-	uint32_t pid;			   /* 0 = unknown (listened before we came) */
+	/* Of the member that was there first and whose owner is known. */
+	uint32_t pid; /* 0 = unknown */
 	char comm[REC_COMM_BYTES];
+	struct place place;
 	bool labelled;
 };
 
-/* Whose listening socket a connection came through. */
+/* Whose listening socket a connection came through: who called listen(), or holds it since. */
 struct listener_owner {
 	struct conn_key key; /* the listening address; remote side zero */
-	uint64_t cgroup_id;  /* of whoever called listen(), as the next two */
-	uint32_t pid;	     /* 0 = unknown (listened before we came), and so are the others */
+	uint64_t cgroup_id;
+	uint32_t pid;		   /* 0 = unknown, and so are the others */
 	char comm[REC_COMM_BYTES]; /* terminated; not trustworthy: a process names itself */
 };
 
@@ -39,11 +42,11 @@ struct listeners;
 /* The maps in BPF, see capture/listener_maps.h; each may be NULL. */
 struct listeners_ops {
 	void *context;
-	uint32_t netns; /* that of listeners_sum() */
-	bool told;	/* the kernel says which ACKs it refused (outcome.h) */
+	bool told; /* the kernel says which ACKs it refused (outcome.h) */
 	int (*read)(void *context, uint64_t cookie, struct listener_reading *ret);
 	void (*forget)(void *context, uint64_t cookie);
 	void (*name)(void *context, const struct conn_key *key, uint64_t from, uint64_t cookie);
+	void (*locate)(void *context, uint32_t pid, struct place *ret);
 };
 
 /* labels_max: how many addresses may have a metric label of their own. */
@@ -58,8 +61,8 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
  * not is settled (LISTENER_DROP_OTHER, _LAST_QUARTER). Once a second, and before rows are made. */
 void listeners_tick(struct listeners *listeners, uint64_t now_ns);
 
-/* All that any listener of ops.netns ever counted, those that closed too. */
-void listeners_sum(struct listeners *listeners, struct listener_counters *ret);
+/* All that any listener of a namespace ever counted, those that closed too. */
+void listeners_sum(struct listeners *listeners, uint32_t netns, struct listener_counters *ret);
 
 /* When this kernel takes a SYN queue for full: observed (outcome.h). */
 enum syn_queue_test listeners_syn_queue_test(const struct listeners *listeners);
@@ -75,6 +78,12 @@ size_t listeners_count_in(const struct listeners *listeners, uint32_t netns);
  */
 bool listeners_find(const struct listeners *listeners, const struct conn_key *connection,
 		    struct listener_owner *ret);
+
+/* Of a namespace: how many have no owner that is known and alive, and have not been sought in vain
+ * OWNER_SEEKS_MAX times. Is this one of them (which counts as seeking it)? */
+#define OWNER_SEEKS_MAX 3
+size_t listeners_ownerless(const struct listeners *listeners, uint32_t netns);
+bool listeners_seek_owner(struct listeners *listeners, uint64_t cookie);
 
 /* Every listening socket's key, for a fresh look at its queues. */
 void listeners_each_key(const struct listeners *listeners,

@@ -28,7 +28,15 @@ struct listener {
 	uint32_t pid;
 	uint64_t cgroup_id;
 	char comm[REC_COMM_BYTES];
-	bool labelled; /* its address has a metric label of its own */
+	struct place place;
+	uint8_t owner_seeks; /* so often its owner was asked for */
+	bool labelled;	     /* its address has a metric label of its own */
+};
+
+/* What the closed listeners of a namespace counted, labelled or not. */
+struct closed_sum {
+	uint32_t netns;
+	struct listener_counters counters;
 };
 
 /* So many that closed are remembered, for the connections they leave behind. */
@@ -39,20 +47,34 @@ struct listeners {
 	size_t labels_max;
 	struct listener *all;
 	size_t count, room;
-	struct listener_counters other;	     /* of all that had no label, the closed ones too */
-	struct listener_counters closed_sum; /* of all that closed, labelled or not */
+	struct listener_counters other; /* of all that had no label, the closed ones too */
 	enum syn_queue_test test;
 	uint64_t now_ns, settled_ns;
 	uint64_t sweep_begin_ns; /* of the sweep that runs; 0 = none */
 	uint64_t last_begin_ns;	 /* of the complete one before; 0 = there was none */
 	struct listener_owner closed[CLOSED_MAX]; /* a ring */
 	size_t nr_closed;			  /* ever */
+	struct closed_sum *closed_sums;
+	size_t nr_closed_sums;
 };
 
 static inline bool same_address(const struct conn_key *a, const struct conn_key *b)
 {
 	return !memcmp(a, b, sizeof(*a));
 }
+
+struct listener_owner listener_owner_of(const struct listener *listener);
+
+/* One has closed, having counted `counters` by itself: who it was, and what it counted, stays. */
+void closed_remember(struct listeners *listeners, const struct listener *listener,
+		     const struct listener_counters *counters);
+/* The one that closed at this address last. False: none lately. */
+bool closed_find(const struct listeners *listeners, const struct conn_key *key,
+		 struct listener_owner *ret);
+/* All that closed ones of a namespace counted; NULL: none did. */
+const struct listener_counters *closed_sum_of(const struct listeners *listeners, uint32_t netns);
+/* The namespace is gone, and its number may be given to another. */
+void closed_forget_space(struct listeners *listeners, uint32_t netns);
 
 void counters_add(struct listener_counters *sum, const struct listener_counters *more);
 void counters_subtract(struct listener_counters *from, const struct listener_counters *less);

@@ -77,12 +77,13 @@ static inline void fake_listeners(struct export_view *view)
 			.counters = { .syns = 100 + i, .drops = { 7, 8, 9 } },
 			.pid = 17,
 			.comm = "nginx",
+			.place = { .known = true, .unit = "nginx.service" },
 		};
-	view->listen = (struct listen_view){
+	view->listens[0] = (struct listen_view){
 		.unexplained = { [LISTEN_MIB_DROPS] = -2 },
 		.sysctls = { .somaxconn = 4096, .max_syn_backlog = 512, .syncookies = 1 },
-		.syn_queue_test = SYN_QUEUE_FULL_BEYOND,
 	};
+	view->syn_queue_test = SYN_QUEUE_FULL_BEYOND;
 	view->other = (struct listener_row){ .members = 3, .counters = { .syns = 1000 } };
 }
 

@@ -136,7 +136,8 @@ static void test_listeners(void **state)
 		"\"drops\":{\"accept_queue_full\":7,\"final_ack_accept_queue_full\":8,",
 		"\"limited_by\":{\"syn\":\"listen_backlog\",\"accept\":\"listen_backlog\"}",
 		"\"advice\":{\"accept\":[{\"knob\":\"listen_backlog\",\"verdict\":\"change\",",
-		"\"pid\":17,\"command\":\"nginx\"}],",
+		"\"pid\":17,\"command\":\"nginx\",\"unit\":\"nginx.service\","
+		"\"container\":null,\"container_runtime\":null,\"pod\":null}],",
 		"\"other\":{\"sockets\":3,",
 		"\"syns\":1000,",
 	};

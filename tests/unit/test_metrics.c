@@ -163,8 +163,8 @@ static void test_listener_series_from_the_start(void **state)
 		"listener_accept_queue_fill_ratio_bucket{listener=\"other\",netns=\"\",le=\"1\"} 0",
 		"listener_accept_queue_fill_ratio_sum{listener=\"other\",netns=\"\"} 0",
 		"listener_handshake_duration_seconds_count{listener=\"other\",netns=\"\"} 0",
-		"listener_drops_unexplained{counter=\"TCPReqQFullDoCookies\"} 0",
-		"listen_sysctl{sysctl=\"tcp_synack_retries\"} 0",
+		"listener_drops_unexplained{netns=\"host\",counter=\"TCPReqQFullDoCookies\"} 0",
+		"listen_sysctl{netns=\"host\",sysctl=\"tcp_synack_retries\"} 0",
 		"syn_queue_test_info{full=\"not_observed\"} 1",
 	};
 	struct text out = scrape(new_view(false), EXPOSE_TEXT);
@@ -203,7 +203,7 @@ static void test_values(void **state)
 		"listener_syns_total{listener=\"other\",netns=\"\"} 1000",
 		"listener_drops_total{listener=\"10.0.0.1:80\",netns=\"host\","
 		"reason=\"final_ack_accept_queue_full\"} 8",
-		"listener_drops_unexplained{counter=\"ListenDrops\"} -2",
+		"listener_drops_unexplained{netns=\"host\",counter=\"ListenDrops\"} -2",
 		"listener_knob_info{listener=\"10.0.0.1:80\",netns=\"host\",queue=\"accept\","
 		"knob=\"listen_backlog\"} 1",
 		"records_attempted_total{ring=\"segment\"} 10",
