@@ -153,6 +153,7 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	int linger2;
 	__u8 repair : 1;
+	bool is_mptcp; /* with CONFIG_MPTCP */
 };
 
 struct request_sock {

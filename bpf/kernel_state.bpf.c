@@ -42,6 +42,8 @@ static __always_inline __u8 state_bits(const struct tcp_sock *tp)
 		bits |= STATE_REPAIR;
 	if ((__s32)(tp->snd_nxt - tp->write_seq) < 0)
 		bits |= STATE_FIN_QUEUED;
+	if (bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp)
+		bits |= STATE_MPTCP;
 	return bits;
 }
 

@@ -169,6 +169,7 @@ enum state_bit {
 	STATE_REPAIR = 0x08,	  /* tp->repair */
 	STATE_NO_TUPLE = 0x10,	  /* CLOSE->SYN_SENT before the port is chosen: join by cookie */
 	STATE_FIN_QUEUED = 0x20,  /* snd_nxt < write_seq */
+	STATE_MPTCP = 0x40,	  /* tp->is_mptcp: a subflow */
 };
 
 /* REC_STATE: tp_btf/inet_sock_set_state of a TCP socket. LISTEN->SYN_RECV is only counted. */

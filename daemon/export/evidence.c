@@ -22,6 +22,7 @@ static const struct bit_name change_bits[] = {
 	{ STATE_LINGER2_NEG, "linger2_negative", "TCP_LINGER2 negative" },
 	{ STATE_REPAIR, "repair", "TCP_REPAIR" },
 	{ STATE_FIN_QUEUED, "fin_queued", "data unsent" },
+	{ STATE_MPTCP, "mptcp", "MPTCP subflow" },
 };
 
 static const struct bit_name look_bits[] = {

@@ -62,6 +62,7 @@ enum close_fact {
 	IS_SHUT_WR = 0x40, /* SEND_SHUTDOWN */
 	IS_RESET_SEEN = 0x80,
 	IS_LISTENER_CLOSED = 0x100,
+	IS_MPTCP = 0x200,
 };
 
 static uint16_t close_facts(const struct rec_state *change, uint8_t context)
@@ -72,6 +73,7 @@ static uint16_t close_facts(const struct rec_state *change, uint8_t context)
 	facts |= change->bits & STATE_DEAD ? IS_DEAD : 0;
 	facts |= change->bits & STATE_LINGER2_NEG ? IS_LINGER2 : 0;
 	facts |= change->bits & STATE_REPAIR ? IS_REPAIR : 0;
+	facts |= change->bits & STATE_MPTCP ? IS_MPTCP : 0;
 	facts |= change->snd_una == change->write_seq ? IS_ACKED : 0;
 	facts |= change->shutdown & 1 ? IS_SHUT_RD : 0;
 	facts |= change->shutdown & 2 ? IS_SHUT_WR : 0;
@@ -105,8 +107,9 @@ static const struct {
 	{ K(FIN_WAIT2), ERR_NONE, CLOSED_BY_LINGER2, IS_DEAD | IS_LINGER2, 0 },
 	{ K(FIN_WAIT2), ERR_NONE, CLOSED_BY_FIN_WAIT_2, IS_DEAD, 0 },
 	{ K(LAST_ACK), ERR_NONE, CLOSED_BY_GRACEFUL, IS_ACKED, 0 },
-	/* An orphan that nothing but tcp_check_oom() and tcp_out_of_resources() end without error */
-	{ K(FIN_WAIT1) | K(CLOSING) | K(LAST_ACK), ERR_NONE, CLOSED_BY_MEMORY, IS_DEAD, 0 },
+	/* An orphan that nothing but tcp_check_oom() and tcp_out_of_resources() end without error;
+	 * subflows are orphans before they are closed (linux net/mptcp/protocol.c:__mptcp_close_ssk) */
+	{ K(FIN_WAIT1) | K(CLOSING) | K(LAST_ACK), ERR_NONE, CLOSED_BY_MEMORY, IS_DEAD, IS_MPTCP },
 
 	{ K_ANY, ERR_RESET, CLOSED_BY_RESET_RECEIVED, IS_RESET_SEEN, 0 },
 	/* tcp_rcv_state_process() calls tcp_reset() for data as well */

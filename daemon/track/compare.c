@@ -249,8 +249,8 @@ static const struct moment_rule moments[] = {
 	/* row 20 */
 	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_LINGER2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "linger2",
 	  "TCP_LINGER2 < 0" },
-	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_MEMORY, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "memory",
-	  "an orphan closed without an error" },
+	{ W_ANY, MOMENT_CLOSE, CLOSED_BY_MEMORY, DIVERGENCE_ORPHAN_ABORTED, NULL,
+	  "an orphan closed without an error, and its FIN was not acknowledged" },
 	/* row 7 */
 	{ W(SYN_RECEIVED), MOMENT_VANISHED, KS_NEW_SYN_RECV, DIVERGENCE_REQUEST_EXPIRED, NULL,
 	  "a look misses the request" },
@@ -346,6 +346,11 @@ bool compare_drop_is_before_tcp(const char *reason)
 		"OTHERHOST",
 		"UNICAST_IN_L2_MULTICAST",
 		"IP_OUTNOROUTES",
+		"NEIGH_CREATEFAIL",
+		"NEIGH_FAILED",
+		"NEIGH_QUEUEFULL",
+		"NEIGH_DEAD",
+		"NEIGH_HH_FILLFAIL",
 		"BPF_CGROUP_EGRESS",
 		"TC_INGRESS",
 		"TC_EGRESS",

@@ -36,6 +36,9 @@
 	X(SILENT_CLOSE, "silent_close", PROBLEM, WARNING,                                          \
 	  "the kernel gave the connection up without a FIN or RST on the wire",                    \
 	  "the path to the peer; tcp_retries2, TCP_USER_TIMEOUT, keep-alive")                      \
+	X(ORPHAN_ABORTED, "orphan_aborted", PROBLEM, WARNING,                                      \
+	  "the kernel cut a closed connection short: too many such, or TCP's memory is used up",   \
+	  "tcp_max_orphans, tcp_mem; TCPAbortOnMemory in nstat, /proc/net/sockstat")               \
 	X(FORGED_RESET, "forged_reset", PROBLEM, WARNING,                                          \
 	  "resets with wrong sequence numbers came repeatedly on a live connection",               \
 	  "who sends them: a blind attack, a middlebox, or a peer that lost its state")            \

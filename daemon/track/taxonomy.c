@@ -42,7 +42,7 @@ static const struct taxonomy_row rows[] = {
 	{ 19, HOME_KIND, DIVERGENCE_TIME_WAIT_MISSING,
 	  BIT(TIME_WAIT_ASSASSINATED) | BIT(TIME_WAIT_REUSED),
 	  "TIME_WAIT ended early, or never began", NULL },
-	{ 20, HOME_KIND, DIVERGENCE_FIN_WAIT_2_TIMEOUT, 0,
+	{ 20, HOME_KIND, DIVERGENCE_FIN_WAIT_2_TIMEOUT, BIT(ORPHAN_ABORTED),
 	  "TCP_LINGER2 < 0, or no memory for an orphan: RST instead of FIN_WAIT_2", NULL },
 	{ 21, HOME_KIND, DIVERGENCE_SILENT_CLOSE, BIT(PEER_UNAWARE),
 	  "a timer or ICMP closed the socket, and no segment said so", NULL },

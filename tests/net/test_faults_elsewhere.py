@@ -4,19 +4,21 @@
 number is the row of the taxonomy that a scenario provokes. XDP at a, tcx at b, IPv4 and IPv6.
 """
 
+import os
 import socket
 import sys
 
 from witness import (
-    accept, alone, check, check_equal, client_of, close_rst, endpoint, listener, local_of, main,
-    wait_kernel_state, wait_until,
+    IPV4, IPV6, Skip, accept, alone, case, check, check_equal, client_of, close_rst, endpoint,
+    listener, local_of, main, wait_kernel_state, wait_until,
 )
-from witness.ends import PORTS, both_ends, each_end
+from witness.ends import PORTS, both_ends, each_end, inner_kernel
 from witness.scene import Scene, Talk, books_balance
 from witness.sockets import FAMILIES
 
 TCP_USER_TIMEOUT = 18
 IPPROTO_MPTCP = 262
+RACES = 200
 
 
 @each_end
@@ -117,6 +119,60 @@ def autobound_client(world, end, family):
         check_equal("kernel's path", [state for state in event["kernel_path"]
                                       if state not in ("CLOSE", "CLOSED")],
                     ["SYN_SENT", "ESTABLISHED", "CLOSE_WAIT", "LAST_ACK"])
+
+
+@each_end
+def children_of_one_listener(world, end, family):
+    """Row 31: up to 6.14 a child's first event has its listener's tuple and cookie: each child is
+    one connection all the same, and the listener none."""
+    with Scene(world, end, family) as scene:
+        talks = [scene.opened()[1] for _ in range(3)]
+        scene.settle()
+        rows = {ends: row for ends, row in scene.daemon.connections().items()
+                if ends[0] == talks[0].kernel_at}
+        check_equal("remote ends", sorted(remote for _, remote in rows),
+                    sorted(talk.me_at for talk in talks))
+        for talk in talks:
+            talk.send("R")
+            event = scene.expect_end(talk, role="server", ended="remote_reset", observable=True)
+            check_equal("kernel's path", inner_kernel(event["kernel_path"]),
+                        ["SYN_RECEIVED", "ESTABLISHED"])
+
+
+def child_that_lost_a_race(world, family):
+    """Row 30: two CPUs take the same final ACK at once: each makes a child, and one is thrown away
+    (SYN_RECV->CLOSE on a tuple that lives; linux net/ipv4/inet_hashtables.c:inet_ehash_nolisten).
+    Behind XDP one CPU at a time polls the queue: there is no race."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise Skip("takes two CPUs")
+    with Scene(world, "b", family, backlog=4096) as scene:
+        before = scene.daemon.metrics()("duplicate_children_total")
+        ports = iter(range(20000, 60000))
+
+        def race():
+            talks = [scene.peer.connection(next(ports), scene.port) for _ in range(RACES)]
+            for talk in talks:
+                talk.send("S")
+                talk.expect("SA")
+            scene.peer.send_from(cpus, [talk.final_ack() for talk in talks])
+            children = [accept(scene.listener) for _ in talks]
+            scene.settle()
+            rows = scene.daemon.connections()
+            for talk in talks:
+                row = rows[talk.kernel_at, talk.me_at]
+                check_equal("views", (row["wire_state"], row["kernel_state"], row["observable"]),
+                            ("ESTABLISHED", "ESTABLISHED", True))
+                talk.send("R")
+            for child in children:
+                wait_kernel_state(child, "CLOSED")
+                child.close()
+            return scene.daemon.metrics()("duplicate_children_total") > before
+        wait_until(race, "no child lost a race", 60)
+
+
+for _name, _family in (("ipv4", IPV4), ("ipv6", IPV6)):
+    case(f"child_that_lost_a_race {_name}", _family)(alone(child_that_lost_a_race))
 
 
 @each_end

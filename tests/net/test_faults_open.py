@@ -9,10 +9,12 @@ import struct
 import sys
 
 from witness import (
-    IPV4, check, check_equal, client_of, endpoint, main, wait_kernel_state, wait_until,
+    IPV4, check, check_equal, client_of, endpoint, local_of, main, wait_kernel_state, wait_until,
 )
 from witness.ends import PORTS, each_end
-from witness.scene import Scene, Talk, books_balance, ends_with, real_client
+from witness.scene import (
+    Scene, Talk, books_balance, ends_with, own_world, real_client,
+)
 
 TCP_MD5SIG, TCP_REPAIR, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT = 14, 19, 23, 30
 FASTOPEN_BOTH_NO_COOKIE = 0x207  # client and server, and neither asks for a cookie
@@ -204,8 +206,8 @@ def syn_of_any_port_filtered_on_its_way_out(world, end, family):
 
 @each_end
 def syn_waits_for_a_neighbour(world, end, family):
-    """Row 24: nobody answers for the address: the SYN waits for the neighbour, then connect()
-    fails. The tap cannot know why there is no SYN, and says nothing."""
+    """Row 24: nobody answers for the address: the SYN waits for the neighbour, three seconds, and
+    then ICMP of our own ends the connect(). Both views say that nothing left: no divergence."""
     with Scene(world, end, family, backlog=None) as scene:
         nobody = "10.9.0.9" if family == IPV4 else "fd09::9"
         source, port = (scene.address, next(PORTS)), next(PORTS)
@@ -215,6 +217,25 @@ def syn_waits_for_a_neighbour(world, end, family):
         wait_kernel_state(sock, "CLOSED")
         wait_until(lambda: scene.daemon.metrics()(
             "connect_failures_total", reason="unreachable") > before, "the failure is not counted")
+
+
+@own_world()
+def syn_to_a_neighbour_that_failed(world, end, family):
+    """Row 24: nobody is even asked for the address (mcast_solicit=0): the kernel drops SYN after
+    SYN, and connect() waits on."""
+    with Scene(world, end, family, backlog=None) as scene:
+        version, nobody = ("ipv4", "10.9.0.9") if family == IPV4 else ("ipv6", "fd09::9")
+        device = world.lab.device(scene.space)
+        for way in ("mcast", "ucast", "app"):
+            scene.space.sysctl(**{f"{version}__neigh__{device}__{way}_solicit": 0})
+        source, port = (scene.address, next(PORTS)), next(PORTS)
+        sock = scene.own(client_of(scene.space, family, (nobody, port), source, timeout=0))
+        talk = Talk(local_of(sock), endpoint(nobody, port))
+        scene.expect("syn_unsent", talk, role="client", kernel_state="SYN_SENT",
+                     reason="NEIGH_FAILED")
+        scene.space.run("ip", "neigh", "replace", nobody, "lladdr", "02:09:00:00:00:09",
+                        "dev", device, "nud", "permanent")
+        scene.expect_closed("syn_unsent", talk)
 
 
 @each_end
@@ -306,5 +327,5 @@ books_balance()
 
 
 if __name__ == "__main__":
-    sys.exit(main(lambda: ends_with(tcp_synack_retries=0, tcp_fastopen=FASTOPEN_BOTH_NO_COOKIE),
+    sys.exit(main(lambda: ends_with(tcp_synack_retries=1, tcp_fastopen=FASTOPEN_BOTH_NO_COOKIE),
                   threads=12))

@@ -15,7 +15,8 @@ from witness import case, check, check_equal, main
 ROWS = range(1, 37)
 PROVOKED_LEAST = 28
 HERE = os.path.dirname(os.path.abspath(__file__))
-FILES = sorted({path for pattern in ("test_faults_*.py", "test_divergences.py", "test_lag*.py")
+FILES = sorted({path for pattern in ("test_faults_*.py", "test_divergences.py", "test_lag*.py",
+                                           "test_netns.py")
                 for path in glob.glob(os.path.join(HERE, pattern))} - {os.path.abspath(__file__)})
 _ROWS = re.compile(r"Rows? ((?:\d+, )*\d+):")
 

@@ -417,6 +417,37 @@ def end_with_connections(host, daemon, space, name, address):
         check_equal(f"{metric} of it", now.series(metric, netns=name), [])
 
 
+@case("ended over live sockets")
+def ended_over_live_sockets():
+    """Row 21: a namespace loses its name and its interface with an orphan in FIN_WAIT_1 in it, and
+    a listener that keeps it alive. It is watched until the kernel lets go of it."""
+    with Lab("netns") as lab:
+        name = f"{lab.label}-late"
+        with Daemon(lab.a, f"--netns={name}") as daemon:
+            space = Namespace(name)
+            lab.join(lab.a, "late0", space, "late1")
+            space.run("ip", "addr", "add", "10.9.20.2/24", "dev", "late1")
+            lab.a.run("ip", "addr", "add", "10.9.20.1/24", "dev", "late0")
+            wait_watched(daemon, name, "late1", "lo")
+            space.sysctl(tcp_orphan_retries=3)
+            with listener(space, "10.9.20.2", 7341) as listening:
+                client = client_of(lab.a, IPV4, ("10.9.20.2", 7341))
+                child = accept(listening)
+                here, there = endpoint("10.9.20.2", 7341), local_of(client)
+                lab.a.nft("tcp sport 7341 drop")  # nobody acknowledges the FIN
+                child.close()
+                wait_until(lambda: space.in_state(7341, "FIN_WAIT_1") == 1, "no orphan")
+                space.close()
+                lab.a.run("ip", "link", "del", "late0")
+                event = daemon.wait_event("connection", 30, local=here, remote=there)
+            check_equal("netns", event["netns_name"], name)
+            check_equal("divergences", [(row["kind"], row["reason"], row["remote"]) for row in
+                                        daemon.find("divergence_open")],
+                        [("peer_unaware", "unreachable", there)])
+            client.close()
+            wait_until(lambda: name not in names_watched(daemon), "it is still watched", 30)
+
+
 @case("replayed")
 def replayed():
     """The record log knows the namespaces, too: the same events again."""

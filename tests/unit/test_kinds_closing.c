@@ -423,6 +423,21 @@ static void reset_of_an_orphan(void **state)
 	assert_int_equal(stats_of(bench)->close_causes[CLOSED_BY_RESET_RECEIVED], 1);
 }
 
+/* ---- orphan_aborted ---- */
+
+static void no_memory_for_orphans(void **state)
+{
+	struct bench *bench = *state;
+
+	open_client(bench);
+	close_here(bench);
+	CHANGE(.from = KS_FIN_WAIT1, .to = KS_CLOSE, .bits = STATE_DEAD, .shutdown = 3,
+	       .rcv_nxt = 101, .snd_una = 501, .snd_nxt = 502);
+	SENT(.flags = R | A, .seq = 502, .ack = 101, .kernel = { .state = KS_CLOSE, .cookie = 77 });
+	assert_int_equal(bench->nr_events, 3);
+	assert_moment(bench, 0, DIVERGENCE_ORPHAN_ABORTED, NULL);
+}
+
 /* ---- fin_wait_2_timeout ---- */
 
 static void orphan_runs_out(void **state)
@@ -451,19 +466,6 @@ static void linger2_is_negative(void **state)
 	SENT(.flags = R, .seq = 502, .kernel = { .state = KS_CLOSE, .cookie = 77 });
 	assert_int_equal(bench->nr_events, 3);
 	assert_moment(bench, 0, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "linger2");
-}
-
-static void no_memory_for_orphans(void **state)
-{
-	struct bench *bench = *state;
-
-	open_client(bench);
-	close_here(bench);
-	CHANGE(.from = KS_FIN_WAIT1, .to = KS_CLOSE, .bits = STATE_DEAD, .shutdown = 3,
-	       .rcv_nxt = 101, .snd_una = 501, .snd_nxt = 502);
-	SENT(.flags = R | A, .seq = 502, .ack = 101, .kernel = { .state = KS_CLOSE, .cookie = 77 });
-	assert_int_equal(bench->nr_events, 3);
-	assert_moment(bench, 0, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "memory");
 }
 
 /* tcp_fin_timeout > 60 s: a full socket first, the minisocket for the last minute. */

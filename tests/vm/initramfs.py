@@ -24,6 +24,7 @@ MODULES = [
     "veth", "dummy", "tun", "8021q", "bonding", "bridge", "macvlan", "sch_ingress", "cls_bpf",
     "sch_netem", "tcp_diag", "nf_tables", "nft_ct", "nft_chain_nat", "nft_nat", "nft_redir",
     "nft_masq", "nft_tproxy", "nft_socket", "nft_reject_inet", "nft_limit", "nft_log",
+    "nft_numgen",
     "nf_conntrack_netlink",
 ]
 PYTHON_LEFT_OUT = {"idlelib", "test", "tkinter", "lib2to3", "pydoc_data", "ensurepip", "distutils",

@@ -8,6 +8,8 @@ entry. It never answers by itself: silence is a behaviour, too.
 
 import ctypes
 import json
+import mmap
+import os
 import random
 import select
 import socket
@@ -102,6 +104,28 @@ class RawPeer:
         body = tcp_segment(self._packed, self._kernel_packed, seg, options, corrupt)
         self._send_ip(IPPROTO_TCP, body)
 
+    def send_from(self, cpus, segments):
+        """The same segments in the same order from each of the CPUs, all at once."""
+        frames = [self._frame(IPPROTO_TCP, tcp_segment(self._packed, self._kernel_packed, seg))
+                  for seg in segments]
+        gate = mmap.mmap(-1, 1 + len(cpus))  # shared: everybody is there; go
+        children = []
+        for number, cpu in enumerate(cpus):
+            child = os.fork()
+            if child == 0:
+                os.sched_setaffinity(0, {cpu})
+                gate[1 + number] = 1
+                while not gate[0]:
+                    pass
+                for frame in frames:
+                    self._sock.send(frame)
+                os._exit(0)
+            children.append(child)
+        wait_until(lambda: all(gate[1:]), "the senders do not come up", pause=0)
+        gate[0] = 1
+        for child in children:
+            os.waitpid(child, 0)
+
     def _header(self, protocol, source, target, length):
         if self.family == IPV4:
             header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + length, random.getrandbits(16), 0,
@@ -109,10 +133,13 @@ class RawPeer:
             return header[:10] + struct.pack("!H", checksum(header)) + header[12:]
         return struct.pack("!IHBB16s16s", 6 << 28, length, protocol, 64, source, target)
 
-    def _send_ip(self, protocol, body):
+    def _frame(self, protocol, body):
         header = self._header(protocol, self._packed, self._kernel_packed, len(body))
-        self._sock.send(self._kernel_mac + self.mac + struct.pack("!H", ETHERTYPES[self.family]) +
-                        header + body)
+        return (self._kernel_mac + self.mac + struct.pack("!H", ETHERTYPES[self.family]) +
+                header + body)
+
+    def _send_ip(self, protocol, body):
+        self._sock.send(self._frame(protocol, body))
 
     def send_unreachable(self, port=False, *, quoted):
         """ICMP: the segment QUOTED, which the kernel sent, did not find its host (or port)."""
@@ -233,6 +260,10 @@ class RawConnection:
         if sock.recv(10) != b"x":
             raise Failure("the octet before the closed window did not come")
         self.send("A", window=0)
+
+    def final_ack(self):
+        """The ACK that completes the handshake, for RawPeer.send_from()."""
+        return Segment(self.my_port, self.kernel_port, self.seq, self.ack, "A", 64240, b"")
 
     def open(self):
         """Active open up to ESTABLISHED."""
