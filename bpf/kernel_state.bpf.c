@@ -26,6 +26,7 @@
 #include "listener_told.h"
 #include "maps.h"
 #include "origin.h"
+#include "sample_told.h"
 
 static __always_inline __u8 state_bits(const struct tcp_sock *tp)
 {
@@ -48,7 +49,8 @@ static __always_inline __u8 state_bits(const struct tcp_sock *tp)
 }
 
 static __always_inline void state_write(const struct tcp_sock *tp, __u64 cookie, __u8 old_state,
-					__u8 new_state, const struct tuple *tuple, bool ipv6)
+					__u8 new_state, const struct tuple *tuple, __u16 flags,
+					bool ipv6)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct emission emission;
@@ -56,7 +58,7 @@ static __always_inline void state_write(const struct tcp_sock *tp, __u64 cookie,
 
 	emission = emit_reserve(&kernel_rings, RING_KERNEL,
 				ipv6 ? REC_SIZE_V6(rec_state) : REC_SIZE_V4(rec_state), REC_STATE,
-				ipv6 ? REC_F_IPV6 : 0, tuple->netns);
+				flags | (ipv6 ? REC_F_IPV6 : 0), tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -135,6 +137,7 @@ static __always_inline void state_changed(struct sock *sk, int old_state, int ne
 {
 	struct tuple tuple = { .netns = netns };
 	struct tcp_sock *tp;
+	__u16 shift = 0;
 	__u64 cookie;
 
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -145,10 +148,12 @@ static __always_inline void state_changed(struct sock *sk, int old_state, int ne
 	tuple.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	if (!tuple.local_port) /* CLOSE->LISTEN comes before inet_sport is set */
 		tuple.local_port = sk->__sk_common.skc_num;
-	if (tuple.ipv6)
-		state_write(tp, cookie, old_state, new_state, &tuple, true);
+	if (!sample_change(&tuple, old_state, new_state, &shift))
+		;
+	else if (tuple.ipv6)
+		state_write(tp, cookie, old_state, new_state, &tuple, shift, true);
 	else
-		state_write(tp, cookie, old_state, new_state, &tuple, false);
+		state_write(tp, cookie, old_state, new_state, &tuple, shift, false);
 	if (new_state == KS_LISTEN)
 		listener_begins(tp, cookie, &tuple);
 	else if (old_state == KS_SYN_RECV && new_state == KS_ESTABLISHED)
@@ -226,14 +231,16 @@ int BPF_PROG(on_set_state_nested, struct sock *sk, int old_state, int new_state)
 }
 
 static __always_inline void retransmit_write(__u64 cookie, enum retransmit_kind kind, __u8 state,
-					     __u8 tcp_flags, const struct tuple *tuple, bool ipv6)
+					     __u8 tcp_flags, const struct tuple *tuple, __u16 flags,
+					     bool ipv6)
 {
 	struct emission emission;
 	struct rec_retransmit *record;
 
 	emission = emit_reserve(&segment_rings, RING_SEGMENT,
 				ipv6 ? REC_SIZE_V6(rec_retransmit) : REC_SIZE_V4(rec_retransmit),
-				REC_RETRANSMIT, REC_F_SENT | (ipv6 ? REC_F_IPV6 : 0), tuple->netns);
+				REC_RETRANSMIT, flags | REC_F_SENT | (ipv6 ? REC_F_IPV6 : 0),
+				tuple->netns);
 	record = emission.record;
 	if (!record)
 		return;
@@ -254,13 +261,18 @@ static __always_inline void retransmit(const struct sock_common *sk, __u32 netns
 	__u64 cookie = sk->skc_cookie.counter;
 	__u8 state = sk->skc_state;
 	struct tuple tuple = { .netns = netns };
+	struct sampling_site site;
+	__u16 shift = 0;
 
 	tuple_of(sk, &tuple);
 	tuple.local_port = sk->skc_num;
+	site = sample_site(&tuple, false, 0);
+	if (!sample_tuple(&site, &tuple, SAMPLING_RETRANSMIT, &shift))
+		return;
 	if (tuple.ipv6)
-		retransmit_write(cookie, kind, state, tcp_flags, &tuple, true);
+		retransmit_write(cookie, kind, state, tcp_flags, &tuple, shift, true);
 	else
-		retransmit_write(cookie, kind, state, tcp_flags, &tuple, false);
+		retransmit_write(cookie, kind, state, tcp_flags, &tuple, shift, false);
 }
 
 static __always_inline void retransmit_count(enum retransmit_counter which)
@@ -343,8 +355,14 @@ static __always_inline void reset_write(__u64 cookie, __u32 reason, __u8 state, 
 }
 
 static __always_inline void reset_record(__u64 cookie, __u32 reason, __u8 state, __u16 flags,
-					 const struct tuple *tuple)
+					 const struct tuple *tuple,
+					 const struct sampling_site *site)
 {
+	__u16 shift = 0;
+
+	if (!sample_tuple(site, tuple, SAMPLING_RESET, &shift))
+		return;
+	flags |= shift;
 	if (tuple->ipv6)
 		reset_write(cookie, reason, state, flags, tuple, true);
 	else
@@ -357,8 +375,10 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 {
 	struct parsed_segment segment = {};
 	struct total_counters *total;
+	struct sampling_site site;
 	struct net *net = NULL;
 	struct tuple tuple = {};
+	__u32 ifindex = 0;
 	__u8 state = KS_NONE;
 	__u64 cookie = 0;
 
@@ -378,13 +398,15 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 	if (skb) { /* what provoked it: an arrived segment */
 		if (!skb_segment(skb, &segment))
 			return;
+		ifindex = BPF_CORE_READ(skb, skb_iif);
 		tuple_from(&segment, false, &tuple);
 	} else if (sk) {
 		tuple_of(&sk->__sk_common, &tuple);
 		tuple.local_port =
 			bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
 	}
-	reset_record(cookie, reason, state, REC_F_SENT, &tuple);
+	site = sample_site(&tuple, !sk, ifindex);
+	reset_record(cookie, reason, state, REC_F_SENT, &tuple, &site);
 }
 
 SEC("tp_btf/tcp_send_reset")
@@ -405,6 +427,7 @@ SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(on_receive_reset, struct sock *sk)
 {
 	struct total_counters *total;
+	struct sampling_site site;
 	struct tuple tuple = { .netns = origin_netns(sk->__sk_common.skc_net.net) };
 
 	if (!tuple.netns)
@@ -414,7 +437,9 @@ int BPF_PROG(on_receive_reset, struct sock *sk)
 		emit_count(&total->resets_received);
 	tuple_of(&sk->__sk_common, &tuple);
 	tuple.local_port = sk->__sk_common.skc_num;
-	reset_record(sk->__sk_common.skc_cookie.counter, 0, sk->__sk_common.skc_state, 0, &tuple);
+	site = sample_site(&tuple, false, 0);
+	reset_record(sk->__sk_common.skc_cookie.counter, 0, sk->__sk_common.skc_state, 0, &tuple,
+		     &site);
 	return 0;
 }
 
@@ -493,8 +518,10 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	__u32 slot = reason < DROP_REASONS_MAX ? reason : DROP_REASONS_MAX - 1;
 	struct parsed_segment segment = {};
 	struct total_counters *total;
+	struct sampling_site site;
 	struct tuple tuple = {};
-	bool sent;
+	bool sent, stray;
+	__u16 flags = 0;
 	__u32 ifindex;
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
@@ -512,19 +539,23 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	asm volatile("" : "+r"(slot)); /* keep the mask: the verifier has lost the range */
 	if (total)
 		emit_count(&total->dropped[slot & (DROP_REASONS_MAX - 1)]);
+	stray = !sent && !rx_sk;
 	if (!sent && (segment.tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN)
-		drop_filtered(reason, rx_sk, &tuple);
+		stray &= !drop_filtered(reason, rx_sk, &tuple);
 	else if (rx_state == KS_LISTEN && segment.tcp_flags & TCPF_ACK)
 		drop_refused(reason, rx_sk);
 	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
 		return;
 	ifindex = BPF_CORE_READ(skb, skb_iif);
+	site = sample_site(&tuple, stray, ifindex);
+	if (!sample_tuple(&site, &tuple, SAMPLING_DROP, &flags))
+		return;
+	if (sent)
+		flags |= REC_F_SENT;
 	if (tuple.ipv6)
-		drop_write(&segment, ifindex, reason, rx_state, &tuple, sent ? REC_F_SENT : 0,
-			   true);
+		drop_write(&segment, ifindex, reason, rx_state, &tuple, flags, true);
 	else
-		drop_write(&segment, ifindex, reason, rx_state, &tuple, sent ? REC_F_SENT : 0,
-			   false);
+		drop_write(&segment, ifindex, reason, rx_state, &tuple, flags, false);
 }
 
 /* 6.11 and later. */

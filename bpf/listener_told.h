@@ -41,8 +41,9 @@ static __always_inline void listener_child(const struct tcp_sock *tp, const stru
 /*
  * A SYN that something before TCP took away: netfilter, a policy, a checksum. Of those that a
  * listener refuses none comes here, and a repeated one that meets its request is NOT_SPECIFIED.
+ * True: it was a listener's.
  */
-static __always_inline void drop_filtered(__u32 reason, const struct sock *rx_sk,
+static __always_inline bool drop_filtered(__u32 reason, const struct sock *rx_sk,
 					  const struct tuple *tuple)
 {
 	struct listener_cell *cell;
@@ -51,12 +52,13 @@ static __always_inline void drop_filtered(__u32 reason, const struct sock *rx_sk
 
 	if (rx_sk || DROP_REASON_IS(reason, SKB_DROP_REASON_NOT_SPECIFIED) ||
 	    DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
-		return;
+		return false;
 	tuple_local(tuple, address);
 	cookie = listening_for(tuple->netns, address, tuple->local_port);
 	cell = cookie ? listener_cell(*cookie) : NULL;
 	if (cell)
 		emit_count(&cell->counters.drops[LISTENER_DROP_FILTERED]);
+	return cookie;
 }
 
 /*

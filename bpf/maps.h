@@ -8,6 +8,7 @@
 #include "config.h"
 #include "counters.h"
 #include "record.h"
+#include "sampling.h"
 
 /* Written by the loader between open and load. */
 const volatile struct config config __weak = {};
@@ -116,6 +117,36 @@ struct {
 	__type(key, struct listening_key);
 	__type(value, __u64);
 } listening SEC(".maps") __weak;
+
+/* Which flows are recorded: sampling.h. One value per slot; the daemon reads it by mmap. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SAMPLING_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct sampling_slot);
+} sampling_slots SEC(".maps") __weak;
+
+/* How many of those have a shift. */
+__u32 sampling_active __weak = 0;
+
+/* What was left out, by site: added here, and never deleted. What finds no room is counted at the
+ * site of all zeroes, which the daemon adds. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, SAMPLING_SITES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sampling_site);
+	__type(value, struct sampling_counters);
+} sampling_counts SEC(".maps") __weak;
+
+/* One value: records until the next one that is counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} sampling_turns SEC(".maps") __weak;
 
 struct local_prefix {
 	__u32 prefixlen;  /* of what follows */

@@ -5,6 +5,7 @@
 
 #include "emit.h"
 #include "maps.h"
+#include "sample_segment.h"
 #include "snapshot.h"
 
 #include "parse.h"
@@ -220,7 +221,6 @@ static __always_inline void segment_fill(struct rec_segment *record, const struc
 	record->options = options->present;
 	record->wscale = options->wscale;
 	record->hook = seen->hook;
-	record->sample_shift = 0;
 	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
 }
 
@@ -250,11 +250,16 @@ static __always_inline void segment_write(const struct sighting *seen, __u16 fla
 
 static __always_inline void segment_record(struct sighting *seen, bool xdp)
 {
+	__u16 shift = 0;
+
+	if (!sample_segment(&seen->segment, seen->netns, seen->ifindex, seen->snapshot.state,
+			    seen->sent, &shift))
+		return;
 	segment_options(seen, xdp);
 	if (seen->segment.ipv6)
-		segment_write(seen, REC_F_IPV6, true);
+		segment_write(seen, shift | REC_F_IPV6, true);
 	else
-		segment_write(seen, 0, false);
+		segment_write(seen, shift, false);
 }
 
 #endif

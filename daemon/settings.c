@@ -145,6 +145,10 @@ static const struct flag flags[] = {
 	{ "ring.bytes", "BYTES", FLAG_POWER, AT(ring_bytes), NULL, RING_BYTES_MIN, RING_BYTES_MAX,
 	  .help = "size of each CPU's ring buffer, one for each of the two kinds; without it 64 MiB "
 		  "are shared out, 1 to 4 MiB each" },
+	{ "flood.budget", "N", FLAG_NUMBER, AT(flood_budget), "0", 0, 1u << 30,
+	  .help = "records a second of one listener, or of an interface's segments to no socket; "
+		  "beyond it only every 2nd, 4th, ... connection is followed, and all are counted; "
+		  "0: no limit" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,
 	  .help = "how long wire and kernel must differ before the kernel is asked again" },
 	{ "sweep.interval", "SECONDS", FLAG_NUMBER, AT(sweep_interval_s), "1", 0, 3600,

@@ -10,7 +10,9 @@ struct config {
 	__u32 nr_cpus;	 /* possible CPUs: one ring of each family per CPU */
 	__u8 rst_reason; /* tcp_send_reset carries a reason (6.10+), found from BTF */
 	__u8 reserved[3];
-	__u32 hz; /* jiffies a second */
+	__u32 hz;	       /* jiffies a second */
+	__u64 sampling_seed;   /* of the flows' hash, see sampling.h: nobody else's to know */
+	__u32 sampling_budget; /* records of one slot a window; 0: nothing is sampled */
 };
 
 /* Bytes of one CPU's ring (a power of two, a multiple of the page size). */
@@ -22,6 +24,7 @@ struct config {
 
 #define LISTENERS_MAX 4096	/* entries of the per-listener counter map */
 #define LOCAL_PREFIXES_MAX 4096 /* entries of the LPM trie of local prefixes */
+#define SAMPLING_SITES_MAX 4096 /* of which is known what was not recorded */
 #define NAMESPACES_MAX 512	/* namespaces watched at once */
 
 #endif

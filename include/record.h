@@ -33,8 +33,14 @@ enum rec_type {
 	REC_LOSS = 10,	/* struct rec_loss */
 	REC_SWEEP = 11, /* struct rec_sweep */
 	REC_NETNS = 12, /* struct rec_netns */
+	/* kernel rings */
+	REC_SAMPLING = 13, /* struct rec_sampling */
 	REC_NR
 };
+
+/* In the low byte of rec_hdr.flags. Above it: the sampling shift of the record's site then. */
+#define REC_FLAG_SHIFT_AT 8
+#define REC_SHIFT(flags) ((flags) >> REC_FLAG_SHIFT_AT)
 
 enum rec_flag {
 	REC_F_IPV6 = 0x0001,
@@ -46,7 +52,7 @@ enum rec_flag {
 struct rec_hdr {
 	__u8 type; /* enum rec_type */
 	__u8 version;
-	__u16 flags; /* enum rec_flag */
+	__u16 flags; /* enum rec_flag, and REC_SHIFT() */
 	__u32 netns; /* inode number of the network namespace */
 	__u64 ts_ns; /* bpf_ktime_get_ns: CLOCK_MONOTONIC */
 };
@@ -116,8 +122,7 @@ struct rec_segment {
 	__u8 options;	    /* enum tcp_option_bit */
 	__u8 wscale;	    /* TCPO_WSCALE */
 	__u8 hook;	    /* enum rec_hook */
-	__u8 sample_shift;  /* k: one flow in 2^k is recorded here; 0 = all */
-	__u8 reserved[7];
+	__u8 reserved[8];
 	__u8 addresses[];
 };
 
@@ -251,6 +256,17 @@ struct rec_netns {
 	char name[NETNS_NAME_BYTES]; /* ends with a zero */
 };
 
+/* REC_SAMPLING: from now on one flow in 2^to is recorded at a site, see sampling.h. */
+struct rec_sampling {
+	struct rec_hdr hdr; /* netns: the site's */
+	__u64 seed;	    /* of the hash */
+	__u32 slot;	    /* sampling_slot_of() the site */
+	__u32 ifindex;	    /* the site's, as the next */
+	__u16 port;
+	__u8 from, to; /* shifts */
+	__u32 offered; /* records of one window that made it so */
+};
+
 #define REC_SIZE_V4(type) (sizeof(struct type) + 8)
 #define REC_SIZE_V6(type) (sizeof(struct type) + 32)
 
@@ -266,5 +282,6 @@ _Static_assert(sizeof(struct rec_socket) == 88, "layout");
 _Static_assert(sizeof(struct rec_loss) == 32, "layout");
 _Static_assert(sizeof(struct rec_sweep) == 24, "layout");
 _Static_assert(sizeof(struct rec_netns) == 88, "layout");
+_Static_assert(sizeof(struct rec_sampling) == 40, "layout");
 
 #endif

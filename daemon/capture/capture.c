@@ -249,6 +249,11 @@ static int interfaces_open(struct capture *capture)
 
 int capture_new(const struct settings *settings, struct capture **ret_capture)
 {
+	const struct loader_settings loading = {
+		.ring_bytes = (uint32_t)settings->ring_bytes,
+		.several = !namespaces_is_own_only(settings),
+		.sampling_budget = settings->flood_budget,
+	};
 	struct capture *capture = calloc(1, sizeof(*capture));
 	int err;
 
@@ -258,10 +263,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 	sweep_reader_init(&capture->sweeper.reader);
 	capture->again_fd = -1;
 	capture->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = capture->epoll_fd < 0 ?
-		      -errno :
-		      loader_new((uint32_t)settings->ring_bytes, !namespaces_is_own_only(settings),
-				 &capture->loader);
+	err = capture->epoll_fd < 0 ? -errno : loader_new(&loading, &capture->loader);
 	if (err)
 		goto fail;
 	err = rings_open(capture);
@@ -429,6 +431,7 @@ int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_
 	int losing = losses_tell(capture);
 	int swept = flush ? 0 : sweeper_step(&capture->sweeper, now_ns, losing != 0);
 
+	sampling_maps_pass_time(loader_sampling(capture->loader), now_ns);
 	/* What failed above is no reason to leave the records where they are. */
 	drain(&delivery, now_ns, flush);
 	if (!err)
@@ -480,6 +483,8 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 		stats->lag_ns[ring] = merged->lag_ns;
 	}
 	stats->sweeps = capture->sweeper.stats;
+	stats->sampling.budget = capture->settings->flood_budget;
+	sampling_maps_read(loader_sampling(capture->loader), &stats->sampling);
 	stats->nr_losses = loader_losses(capture->loader, stats->losses, LOSS_ROWS_MAX);
 	stats->nr_programs = loader_tracepoints(capture->loader, stats->programs, PROGRAMS_MAX);
 	stats->nr_costs = loader_costs(capture->loader, stats->costs, PROGRAMS_MAX);
@@ -518,6 +523,14 @@ int capture_inside(const struct capture *capture, uint32_t netns, void (*visit)(
 	visit(context);
 	namespaces_leave(space);
 	return 0;
+}
+
+uint32_t capture_sampling_shift(const struct capture *capture, const struct conn_key *listener)
+{
+	const struct sampling_site site = { .netns = listener->netns,
+					    .port = listener->local_port };
+
+	return sampling_maps_shift(loader_sampling(capture->loader), &site);
 }
 
 uint32_t capture_netns(const struct capture *capture)

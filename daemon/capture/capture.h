@@ -79,6 +79,9 @@ size_t capture_spaces(const struct capture *capture, uint32_t *ret_netns, size_t
 int capture_inside(const struct capture *capture, uint32_t netns, void (*visit)(void *context),
 		   void *context);
 
+/* The sampling shift of the flows of a listening address, now. */
+uint32_t capture_sampling_shift(const struct capture *capture, const struct conn_key *listener);
+
 /* Inode number of the watched network namespace. */
 uint32_t capture_netns(const struct capture *capture);
 

@@ -9,6 +9,7 @@
 #include "capture/decode.h"
 #include "config.h"
 #include "counters.h"
+#include "sampling.h"
 
 #define INTERFACES_MAX 1024
 #define PROGRAM_NAME_MAX 32
@@ -55,6 +56,24 @@ struct sweep_stats {
 	uint64_t interval_ns;	   /* from its begin to the next one's; 0 = only when asked for */
 };
 
+/* What is known of a site of sampling.h. */
+struct sampling_row {
+	struct sampling_site site;
+	uint32_t shift; /* now */
+	struct sampling_counters counters;
+};
+
+/* Rows of their own; the rest is added up. */
+#define SAMPLING_ROWS_MAX 64
+
+struct sampling_stats {
+	uint64_t budget;  /* records a second; 0: no limit */
+	uint32_t active;  /* slots that are sampled now */
+	uint32_t nr_rows; /* sites that were ever sampled, in the order in which they first were */
+	struct sampling_row rows[SAMPLING_ROWS_MAX];
+	struct sampling_row other; /* shift: the largest; its site means nothing */
+};
+
 /* What one CPU's rings had no room for. */
 struct loss_row {
 	uint32_t cpu;
@@ -76,6 +95,7 @@ struct capture_stats {
 	struct segment_counters segments; /* summed over CPUs and interfaces */
 	struct total_counters totals;	  /* summed over CPUs */
 	struct sweep_stats sweeps;
+	struct sampling_stats sampling;
 	uint32_t nr_spaces, nr_losses, nr_interfaces, nr_programs, nr_costs;
 	struct space_row spaces[NAMESPACES_MAX];
 	struct loss_row losses[LOSS_ROWS_MAX]; /* by CPU, see loader_losses() */

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REC_FLAGS_KNOWN (REC_F_IPV6 | REC_F_SENT | REC_F_TRANSLATED)
+#include "sampling.h"
+
+/* Of the low byte. */
+#define REC_FLAGS_UNKNOWN (0xff & ~(REC_F_IPV6 | REC_F_SENT | REC_F_TRANSLATED))
 
 /* The legal sizes of a type; equal where the addresses do not decide. */
 struct layout {
@@ -36,6 +39,7 @@ static const struct layout layouts[REC_NR] = {
 	[REC_LOSS] = FIXED(rec_loss),
 	[REC_SWEEP] = FIXED(rec_sweep),
 	[REC_NETNS] = FIXED(rec_netns),
+	[REC_SAMPLING] = FIXED(rec_sampling),
 };
 
 /* 0 is "no socket" where a record says what was found, and illegal where it says what changed. */
@@ -162,6 +166,10 @@ static bool fields_take(struct observation *obs)
 	case REC_NETNS:
 		return (obs->netns->phase == NETNS_BEGIN || obs->netns->phase == NETNS_END) &&
 		       memchr(obs->netns->name, '\0', NETNS_NAME_BYTES);
+	case REC_SAMPLING:
+		return obs->sampling->slot < SAMPLING_SLOTS &&
+		       obs->sampling->from <= SAMPLING_SHIFT_MAX &&
+		       obs->sampling->to <= SAMPLING_SHIFT_MAX;
 	default: /* REC_TICK has nothing but its header */
 		return true;
 	}
@@ -190,7 +198,7 @@ int decode(const void *bytes, size_t size, struct observation *ret, enum reject_
 		return reject(REJECT_SHORT, ret_reason);
 	if (size > legal)
 		return reject(REJECT_LENGTH, ret_reason);
-	if (hdr->flags & ~REC_FLAGS_KNOWN)
+	if (hdr->flags & REC_FLAGS_UNKNOWN || REC_SHIFT(hdr->flags) > SAMPLING_SHIFT_MAX)
 		return reject(REJECT_VALUE, ret_reason);
 	obs.hdr = hdr;
 	obs.type = hdr->type;

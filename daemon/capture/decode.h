@@ -50,6 +50,7 @@ struct observation {
 		const struct rec_loss *loss;
 		const struct rec_sweep *sweep;
 		const struct rec_netns *netns;
+		const struct rec_sampling *sampling;
 	};
 };
 

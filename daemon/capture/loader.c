@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,22 +31,11 @@ struct loader {
 	const struct bpf_program *linked[PROGRAMS_MAX]; /* whose links these are */
 	uint32_t nr_links;
 	struct listener_maps listeners;
+	struct sampling_maps sampling;
 	void *scratch; /* one per-CPU value of the largest kind */
 };
 
 #define TRACEPOINT_SECTION "tp_btf/"
-
-/* What is lost on a kernel without the tracepoint. */
-static const struct {
-	const char *tracepoint, *without;
-} tracepoints[] = {
-	{ "inet_sock_set_state", "the kernel's state changes: nothing can be compared" },
-	{ "tcp_retransmit_synack", "retransmitted SYN-ACKs are not counted" },
-	{ "tcp_retransmit_skb", "retransmissions are not counted" },
-	{ "tcp_send_reset", "sent resets have no cause" },
-	{ "tcp_receive_reset", "a reset that the kernel ignored looks like one it took" },
-	{ "kfree_skb", "dropped segments have no reason" },
-};
 
 /* libbpf speaks in many lines; ours is the one that counts. */
 static int print_debug(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -199,20 +189,37 @@ static uint32_t jiffies_per_second(void)
 	return (uint32_t)(NS_PER_SEC / (uint64_t)jiffy.tv_nsec);
 }
 
-static int load(struct loader *loader, uint32_t ring_bytes)
+static int maps_open(struct loader *loader)
+{
+	const struct witness *skel = loader->skel;
+	int err = listener_maps_init(&loader->listeners, bpf_map__fd(skel->maps.listeners),
+				     bpf_map__fd(skel->maps.listening), loader->cpus);
+
+	if (err)
+		return err;
+	return sampling_maps_init(&loader->sampling, bpf_map__fd(skel->maps.sampling_slots),
+				  bpf_map__fd(skel->maps.sampling_counts),
+				  bpf_program__fd(skel->progs.sampling_pass_time),
+				  &skel->bss->sampling_active, loader->cpus);
+}
+
+static int load(struct loader *loader, const struct loader_settings *settings)
 {
 	struct witness *skel = loader->skel;
 	struct config config = {
 		.netns = loader->several ? 0 : loader->netns,
 		.nr_cpus = loader->cpus,
 		.hz = jiffies_per_second(),
+		.sampling_budget = sampling_window_budget(settings->sampling_budget),
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
 	};
 	int err;
 
+	if (getrandom(&config.sampling_seed, sizeof(config.sampling_seed), 0) < 0)
+		return -errno;
 	memcpy((void *)&skel->rodata->config, &config, sizeof(config));
 	programs_choose(loader);
-	err = rings_size(loader, ring_bytes);
+	err = rings_size(loader, settings->ring_bytes);
 	if (!err)
 		err = rings_make(loader, RING_SEGMENT, skel->maps.segment_rings);
 	if (!err)
@@ -224,8 +231,7 @@ static int load(struct loader *loader, uint32_t ring_bytes)
 	if (!err)
 		err = rings_enter(loader, RING_KERNEL, skel->maps.kernel_rings);
 	if (!err)
-		err = listener_maps_init(&loader->listeners, bpf_map__fd(skel->maps.listeners),
-					 bpf_map__fd(skel->maps.listening), loader->cpus);
+		err = maps_open(loader);
 	return err;
 }
 
@@ -254,7 +260,7 @@ static void explain(int err)
 			strerror(-err));
 }
 
-int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader)
+int loader_new(const struct loader_settings *settings, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
 	const char *btf_path = getenv("TCPWITNESS_BTF");
@@ -262,14 +268,14 @@ int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader)
 
 	if (!loader)
 		return -ENOMEM;
-	loader->several = several;
+	loader->several = settings->several;
 	libbpf_set_print(print_debug);
 	err = kernel_facts_new(btf_path, &loader->facts);
 	if (err)
 		goto fail;
 	err = open_skeleton(loader, btf_path);
 	if (!err)
-		err = load(loader, ring_bytes);
+		err = load(loader, settings);
 	if (err) {
 		explain(err);
 		goto fail;
@@ -287,6 +293,7 @@ void loader_free(struct loader *loader)
 		return;
 	for (uint32_t i = 0; i < loader->nr_links; i++)
 		bpf_link__destroy(loader->links[i]);
+	sampling_maps_fini(&loader->sampling);
 	if (loader->skel)
 		witness__destroy(loader->skel);
 	for (int family = 0; family < RING_NR; family++) {
@@ -516,6 +523,11 @@ const struct listener_maps *loader_listeners(const struct loader *loader)
 	return &loader->listeners;
 }
 
+const struct sampling_maps *loader_sampling(const struct loader *loader)
+{
+	return &loader->sampling;
+}
+
 static bool is_link_live(const struct loader *loader, const struct bpf_program *program)
 {
 	for (uint32_t i = 0; i < loader->nr_links; i++)
@@ -558,43 +570,4 @@ uint32_t loader_costs(const struct loader *loader, struct program_cost *rows, ui
 		rows[count++].misses = info.recursion_misses;
 	}
 	return count;
-}
-
-size_t loader_capabilities(const struct loader *loader, struct capability rows[CAPABILITIES_MAX])
-{
-	const struct kernel_facts *facts = loader->facts;
-	unsigned int kfree_skb = kernel_facts_tracepoint(facts, "kfree_skb");
-	const struct capability others[] = {
-		{ "drop reasons", kfree_skb >= 3,
-		  "dropped segments are counted without a reason (needs 5.17)" },
-		{ "drop receiver", kfree_skb >= 4,
-		  "segments that TIME_WAIT consumed cannot be told from dropped ones (needs 6.11)" },
-		{ "refusal reason", kernel_facts_has_drop_reason(facts, "TCP_LISTEN_OVERFLOW"),
-		  "ACKs refused by a full accept queue are dropped as NOT_SPECIFIED; the queue "
-		  "lengths tell (needs 6.15)" },
-		{ "reset reasons", kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3,
-		  "resets without a socket are seen on the wire only (needs 6.10)" },
-		{ "tcx", attach_has_tcx(bpf_program__fd(loader->skel->progs.tc_ingress_eth)),
-		  "clsact filters are used, which a crash leaves behind (needs 6.6)" },
-	};
-	size_t count = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++)
-		rows[count++] = (struct capability){
-			tracepoints[i].tracepoint,
-			kernel_facts_tracepoint(facts, tracepoints[i].tracepoint),
-			tracepoints[i].without,
-		};
-	memcpy(&rows[count], others, sizeof(others));
-	return count + ARRAY_SIZE(others);
-}
-
-void loader_log_lacks(const struct loader *loader)
-{
-	struct capability rows[CAPABILITIES_MAX];
-	size_t count = loader_capabilities(loader, rows);
-
-	for (size_t i = 0; i < count; i++)
-		if (!rows[i].available)
-			log_info("this kernel has no %s: %s", rows[i].name, rows[i].without);
 }

@@ -16,16 +16,25 @@
 #include "capture/kernel_facts.h"
 #include "capture/listener_maps.h"
 #include "capture/ring.h"
+#include "capture/sampling_maps.h"
 
 struct loader;
 
+struct loader_settings {
+	/* For each CPU's ring of each family; a CPU that is not online gets the smallest there
+	 * is. 0: what is affordable. */
+	uint32_t ring_bytes;
+	/* Not only the namespace we run in, but those of loader_namespace are watched, at the
+	 * cost of 30 to 100 ns a segment. */
+	bool several;
+	uint64_t sampling_budget; /* records of one slot a second, see sampling.h; 0: no limit */
+};
+
 /*
- * Opens and loads; attaches nothing. `ring_bytes` is for each CPU's ring of each family; a CPU
- * that is not online gets the smallest there is. The BTF is read from $TCPWITNESS_BTF where that
- * is set. `several`: not only the namespace we run in, but those of loader_namespace are watched,
- * at the cost of 30 to 100 ns a segment. 0 or -errno, logged in one line that says what to do.
+ * Opens and loads; attaches nothing. The BTF is read from $TCPWITNESS_BTF where that is set. 0 or
+ * -errno, logged in one line that says what to do.
  */
-int loader_new(uint32_t ring_bytes, bool several, struct loader **ret_loader);
+int loader_new(const struct loader_settings *settings, struct loader **ret_loader);
 void loader_free(struct loader *loader);
 
 /* Attaches the tracepoints. Their links go with the loader. */
@@ -67,6 +76,7 @@ int loader_totals(const struct loader *loader, struct total_counters *ret_totals
 uint32_t loader_losses(const struct loader *loader, struct loss_row *rows, uint32_t max);
 /* Stays the loader's. */
 const struct listener_maps *loader_listeners(const struct loader *loader);
+const struct sampling_maps *loader_sampling(const struct loader *loader);
 
 /* Rows of the tracepoint programs, and the cost of all. Returns how many were written. */
 uint32_t loader_tracepoints(const struct loader *loader, struct program_row *rows, uint32_t max);

@@ -200,7 +200,7 @@ static bool try_programs(void)
 	struct loader *loader;
 	size_t count;
 
-	if (loader_new(RING_BYTES_MIN, false, &loader)) {
+	if (loader_new(&(struct loader_settings){ .ring_bytes = RING_BYTES_MIN }, &loader)) {
 		print_row("FAIL", "programs", "the kernel refuses them (see above)",
 			  "nothing can be watched");
 		return false;

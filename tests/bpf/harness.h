@@ -28,6 +28,7 @@
 #include "config.h"
 #include "counters.h"
 #include "record.h"
+#include "sampling.h"
 #include "tcp_defs.h"
 #include "witness.skel.h"
 
@@ -51,6 +52,7 @@ struct harness_record {
 		struct rec_reset reset;
 		struct rec_state state;
 		struct rec_listen listen;
+		struct rec_sampling sampling;
 	};
 } __attribute__((aligned(8)));
 
@@ -64,6 +66,10 @@ struct harness {
 	size_t count;
 	struct harness_record records[HARNESS_RECORDS_MAX];
 };
+
+/* Of the next harness_open(): records a slot may make in a window; 0 = no limit. */
+static uint32_t harness_sampling_budget;
+#define HARNESS_SAMPLING_SEED 0x0123456789abcdefull
 
 static inline int harness_collect(void *context, void *data, size_t size)
 {
@@ -187,6 +193,8 @@ static inline struct harness *harness_open(void)
 	config = (struct config *)&harness->skel->rodata->config;
 	config->netns = harness->netns;
 	config->nr_cpus = harness->cpus;
+	config->sampling_budget = harness_sampling_budget;
+	config->sampling_seed = HARNESS_SAMPLING_SEED;
 	harness_choose(harness);
 	harness_rings(harness, harness->skel->maps.segment_rings, segment_fds);
 	harness_rings(harness, harness->skel->maps.kernel_rings, kernel_fds);

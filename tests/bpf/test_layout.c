@@ -52,7 +52,6 @@ static const struct member members[] = {
 	M(rec_segment, options),
 	M(rec_segment, wscale),
 	M(rec_segment, hook),
-	M(rec_segment, sample_shift),
 	M(rec_segment, reserved),
 	M(rec_segment, addresses),
 
@@ -122,11 +121,37 @@ static const struct member members[] = {
 	M(rec_socket, local_address),
 	M(rec_socket, remote_address),
 
+	M(rec_sampling, hdr),
+	M(rec_sampling, seed),
+	M(rec_sampling, slot),
+	M(rec_sampling, ifindex),
+	M(rec_sampling, port),
+	M(rec_sampling, from),
+	M(rec_sampling, to),
+	M(rec_sampling, offered),
+
+	M(sampling_site, netns),
+	M(sampling_site, ifindex),
+	M(sampling_site, port),
+	M(sampling_site, reserved),
+
+	M(sampling_slot, window),
+	M(sampling_slot, offered),
+	M(sampling_slot, recorded),
+	M(sampling_slot, peak),
+	M(sampling_slot, control),
+	M(sampling_slot, site),
+
+	M(sampling_counters, suppressed),
+	M(sampling_counters, born),
+
 	M(config, netns),
 	M(config, nr_cpus),
 	M(config, rst_reason),
 	M(config, reserved),
 	M(config, hz),
+	M(config, sampling_seed),
+	M(config, sampling_budget),
 
 	M(segment_counters, received),
 	M(segment_counters, sent),

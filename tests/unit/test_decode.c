@@ -25,6 +25,7 @@ static const struct sample samples[] = {
 	{ REC_RESET, 48, 72 },	   { REC_STATE, 64, 88 }, { REC_LISTEN, 72, 96 },
 	{ REC_SOCKET, 88, 88 },	   { REC_LOOK, 88, 88 },  { REC_TICK, 16, 16 },
 	{ REC_LOSS, 32, 32 },	   { REC_SWEEP, 24, 24 }, { REC_NETNS, 88, 88 },
+	{ REC_SAMPLING, 40, 40 },
 };
 
 /* A legal record of the type in `bytes`; returns its size. */
