@@ -149,7 +149,7 @@ run: deps-build ## build and run the daemon; ARGS='--log.level=debug …' are it
 # ---- tests ----------------------------------------------------------------------------------
 
 # unit and BPF tests are cmocka programs; programs beside the network tests and the benchmarks are not
-$(UNIT_TESTS) $(BPF_TESTS): TEST_LIBS := -lcmocka
+$(UNIT_TESTS) $(BPF_TESTS) $(O)/tests/bench/bench_programs: TEST_LIBS := -lcmocka
 
 # its functions step through mutants of the table (tests/unit/test_mutants.c)
 $(O)/tests/unit/test_mutants: TEST_LIBS += -Wl,--wrap=fsm_step

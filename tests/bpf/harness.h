@@ -175,8 +175,9 @@ static inline void harness_choose(struct harness *harness)
 	kernel_facts_free(facts);
 }
 
-/* Loads everything for the network namespace of the calling thread; attaches nothing. */
-static inline struct harness *harness_open(void)
+/* `several`: as where several network namespaces are watched, that of the calling thread one of
+ * them. */
+static inline struct harness *harness_open_for(bool several)
 {
 	struct harness *harness = calloc(1, sizeof(*harness));
 	int segment_fds[HARNESS_CPUS_MAX], kernel_fds[HARNESS_CPUS_MAX];
@@ -191,7 +192,7 @@ static inline struct harness *harness_open(void)
 	harness->skel = witness__open();
 	assert_non_null(harness->skel);
 	config = (struct config *)&harness->skel->rodata->config;
-	config->netns = harness->netns;
+	config->netns = several ? 0 : harness->netns;
 	config->nr_cpus = harness->cpus;
 	config->sampling_budget = harness_sampling_budget;
 	config->sampling_seed = HARNESS_SAMPLING_SEED;
@@ -205,7 +206,17 @@ static inline struct harness *harness_open(void)
 	assert_int_equal(witness__load(harness->skel), 0);
 	harness_enter(harness, harness->skel->maps.segment_rings, segment_fds);
 	harness_enter(harness, harness->skel->maps.kernel_rings, kernel_fds);
+	if (several)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(harness->skel->maps.namespaces),
+						     &harness->netns, &(uint8_t){ 1 }, BPF_ANY),
+				 0);
 	return harness;
+}
+
+/* Loads everything for the network namespace of the calling thread; attaches nothing. */
+static inline struct harness *harness_open(void)
+{
+	return harness_open_for(false);
 }
 
 static inline void harness_close(struct harness *harness)
