@@ -18,6 +18,8 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
 PACKAGES_TEST := python3 libcmocka-dev libclang-rt-14-dev \
 	clang-format cppcheck shellcheck iproute2 procps nftables conntrack tshark curl prometheus \
 	nginx-light wrk redis-server
+# what make bench measures us with and beside; it says "skipped" where one is missing
+PACKAGES_BENCH := iperf3 libbpf-tools bpftrace tcpdump
 
 # ---- flags ----------------------------------------------------------------------------------
 
@@ -63,10 +65,8 @@ LIBRARY := $(O)/libtcpwitness.a
 UNIT_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 BPF_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bpf/test_*.c)))
 NET_TOOLS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/net/*.c)))
-# bench_*.c measure by themselves; the others are tools of the network tests and of tests/bench/*.sh
+# bench_*.c measure by themselves; the others are tools of the network tests and of tests/bench/run
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/bench/*.c)))
-BENCHES := $(filter $(O)/tests/bench/bench_%,$(BENCH_PROGRAMS)) \
-	$(sort $(filter-out %/soak.py,$(wildcard tests/bench/*.sh tests/bench/*.py)))
 # tests/unit/*.c that are not tests are what tests and fuzz targets share
 TEST_OBJECTS := $(patsubst tests/%.c,$(O)/tests/%.o,\
 	$(sort $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))))
@@ -76,7 +76,7 @@ FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/replay_%)
 FUZZERS := $(FUZZ_NAMES:%=$(O)/tests/fuzz/fuzz_%)
 
 .PHONY: help deps deps-build all run test test-unit test-vm test-programs sanitized-programs \
-	lint format asan fuzz fuzzers bench soak clean install uninstall FORCE
+	lint format asan fuzz fuzzers deps-bench bench soak clean install uninstall FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -224,9 +224,12 @@ lint: ## formatting, include rules, cppcheck, shellcheck, promtool
 format: ## clang-format every C file in place
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i --style=file
 
-bench: ## measure; one JSON line a benchmark
+deps-bench: ## install the Debian packages that make bench compares with
+	.ci/deps $(PACKAGES_BENCH)
+
+bench: ## measure (root): one table (B=NAME: only that; QUICK=1: a try; RECORD=1: for README too)
 	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
-	for bench in $(BENCHES); do O=$(O) $$bench || exit 1; done
+	O=$(O) tests/bench/run $(if $(QUICK),--quick) $(if $(RECORD),--record) $(B)
 
 soak: ## 10 M ordinary connections, 1,000 faults: all of them found, nothing else (CONNECTIONS=N)
 	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs

@@ -51,6 +51,7 @@ struct options {
 	uint32_t concurrency;
 	uint32_t request, reply; /* octets */
 	double rate;		 /* connections opened per second; 0 = as fast as it goes */
+	bool hold;		 /* keep them open, and abort them all at SIGTERM */
 };
 
 /* One connection, found by its descriptor. */
@@ -197,6 +198,10 @@ static void accept_all(struct load *load, int listener)
 			return;
 		load->live++;
 		load->opened++;
+		if (load->options.hold) {
+			abort_at_close(fd);
+			continue;
+		}
 		if (watch(load, fd, EPOLLIN, false)) {
 			load->live--;
 			load->failed++;
@@ -256,6 +261,16 @@ static int open_one(struct load *load)
 	return 0;
 }
 
+/* It stays open and is no longer under way. */
+static void hold(struct load *load, int fd)
+{
+	abort_at_close(fd);
+	epoll_ctl(load->epoll, EPOLL_CTL_DEL, fd, NULL);
+	load->talks[fd].used = false;
+	load->live--;
+	load->finished++;
+}
+
 static void client_connected(struct load *load, int fd)
 {
 	const struct options *options = &load->options;
@@ -264,6 +279,10 @@ static void client_connected(struct load *load, int fd)
 	socklen_t length = sizeof(err);
 
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &length);
+	if (!err && options->hold) {
+		hold(load, fd);
+		return;
+	}
 	if (err || send_octets(fd, options->request) < 0) {
 		finish(load, fd, &load->failed);
 		return;
@@ -343,17 +362,38 @@ static void dispatch(struct load *load, const struct epoll_event *event, bool cl
 		client_readable(load, fd);
 }
 
+static void report(const struct load *load, bool client)
+{
+	double seconds = seconds_since(&load->start);
+
+	printf("role=%s mode=%s opened=%llu finished=%llu failed=%llu reset=%llu octets=%llu "
+	       "seconds=%.3f rate=%.0f\n",
+	       client ? "client" : "server", mode_names[load->options.mode],
+	       (unsigned long long)load->opened, (unsigned long long)load->finished,
+	       (unsigned long long)load->failed, (unsigned long long)load->reset,
+	       (unsigned long long)load->octets, seconds,
+	       seconds > 0 ? (double)load->finished / seconds : 0.0);
+}
+
 static int run(struct load *load, bool client)
 {
 	const struct options *options = &load->options;
 	struct epoll_event events[EVENTS_MAX];
+	bool told = false;
 
 	while (!stop) {
 		int timeout = client ? top_up(load) : 1000;
 		int nr;
 
-		if (options->count && load->finished + load->failed >= options->count)
-			break;
+		if (options->count && load->finished + load->failed >= options->count) {
+			if (!options->hold)
+				break;
+			if (!told) {
+				report(load, client);
+				fflush(stdout);
+				told = true;
+			}
+		}
 		nr = epoll_wait(load->epoll, events, EVENTS_MAX, timeout);
 		if (nr < 0 && errno != EINTR)
 			return -errno;
@@ -379,19 +419,6 @@ static int prepare(struct load *load)
 	return load->epoll < 0 ? -errno : 0;
 }
 
-static void report(const struct load *load, bool client)
-{
-	double seconds = seconds_since(&load->start);
-
-	printf("role=%s mode=%s opened=%llu finished=%llu failed=%llu reset=%llu octets=%llu "
-	       "seconds=%.3f rate=%.0f\n",
-	       client ? "client" : "server", mode_names[load->options.mode],
-	       (unsigned long long)load->opened, (unsigned long long)load->finished,
-	       (unsigned long long)load->failed, (unsigned long long)load->reset,
-	       (unsigned long long)load->octets, seconds,
-	       seconds > 0 ? (double)load->finished / seconds : 0.0);
-}
-
 static void usage(FILE *out)
 {
 	fputs("usage: connload server|client --address ADDR --ports FIRST[-LAST]\n"
@@ -400,7 +427,9 @@ static void usage(FILE *out)
 	      "  --concurrency C    open at once (client)\n"
 	      "  --rate R           opened per second (client), 0 = no limit\n"
 	      "  --request OCTETS   sent by the client\n"
-	      "  --reply OCTETS     sent by the server\n",
+	      "  --reply OCTETS     sent by the server\n"
+	      "  --hold             keep them (concurrency is that of handshakes), tell when all\n"
+	      "                     are there, abort them at SIGTERM (both sides alike)\n",
 	      out);
 }
 
@@ -465,6 +494,10 @@ static int parse_option(struct options *options, int option, const char *text)
 	uint64_t number = 0;
 	int err = 0;
 
+	if (option == 'h') {
+		options->hold = true;
+		return 0;
+	}
 	if (option != 'a' && option != 'p' && option != 'm')
 		err = parse_number(text, option == 'n' ? UINT64_MAX : 1u << 30, &number);
 	if (err)
@@ -505,6 +538,7 @@ static int parse(struct options *options, int argc, char **argv)
 		{ "rate", required_argument, NULL, 'r' },
 		{ "request", required_argument, NULL, 'q' },
 		{ "reply", required_argument, NULL, 'y' },
+		{ "hold", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	int option;
@@ -551,7 +585,7 @@ int main(int argc, char **argv)
 		err = run(&load, client);
 	if (err)
 		fprintf(stderr, "connload: %s\n", strerror(-err));
-	else
+	else if (!load.options.hold)
 		report(&load, client);
 	free(load.talks);
 	return err || load.failed ? 1 : 0;
