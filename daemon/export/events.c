@@ -36,6 +36,7 @@ static const char *const event_names[] = {
 	[TRACK_DIVERGENCE_OPEN] = "divergence_open",
 	[TRACK_DIVERGENCE_CLOSE] = "divergence_close",
 	[TRACK_CONNECTION] = "connection",
+	[TRACK_SAMPLING] = "sampling",
 };
 
 static void render_divergence(struct json *json, const struct track_event *event,
@@ -63,6 +64,22 @@ static void render_divergence(struct json *json, const struct track_event *event
 			     event->ts_ns > event->since_ns ? event->ts_ns - event->since_ns : 0);
 }
 
+static void render_sampling(struct json *json, const struct rec_sampling *change)
+{
+	json_u64(json, "netns", change->hdr.netns);
+	if (change->ifindex)
+		json_null(json, "port");
+	else
+		json_u64(json, "port", change->port);
+	if (change->ifindex)
+		json_u64(json, "interface_index", change->ifindex);
+	else
+		json_null(json, "interface_index");
+	json_u64(json, "from_shift", change->from);
+	json_u64(json, "to_shift", change->to);
+	json_u64(json, "offered_records", change->offered);
+}
+
 void events_render(const struct track_event *event, const struct listener_owner *listener,
 		   uint64_t wall_offset_ns, struct text *out)
 {
@@ -75,8 +92,11 @@ void events_render(const struct track_event *event, const struct listener_owner 
 	json_u64(&json, "schema", EVENTS_SCHEMA);
 	json_time(&json, "time", event->ts_ns + wall_offset_ns);
 	json_u64(&json, "mono_ns", event->ts_ns);
-	report_tuple(&json, connection);
-	if (event->type == TRACK_CONNECTION) {
+	if (event->type != TRACK_SAMPLING)
+		report_tuple(&json, connection);
+	if (event->type == TRACK_SAMPLING) {
+		render_sampling(&json, event->sampling);
+	} else if (event->type == TRACK_CONNECTION) {
 		report_life(&json, connection, wall_offset_ns);
 		json_string(&json, "ended", end_label(connection->end));
 	} else {
@@ -186,7 +206,8 @@ const struct listener_owner *events_listener(const struct listeners *listeners,
 					     const struct track_event *event,
 					     struct listener_owner *room)
 {
-	if (event->type == TRACK_CONNECTION || event->connection->role == ROLE_CLIENT ||
+	if (event->type == TRACK_CONNECTION || event->type == TRACK_SAMPLING ||
+	    event->connection->role == ROLE_CLIENT ||
 	    !listeners_find(listeners, &event->connection->key, room))
 		return NULL;
 	return room;

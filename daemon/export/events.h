@@ -5,12 +5,15 @@
  * One JSON object a line, schema 1. A field is never taken away or given another meaning under
  * the same number; new ones may come. Every line:
  *
- *	event		"divergence_open" | "divergence_close" | "connection"
+ *	event		"divergence_open" | "divergence_close" | "connection" | "sampling"
  *	schema		1
  *	time		RFC 3339, UTC, nanoseconds: the wall clock at mono_ns
  *	mono_ns		CLOCK_MONOTONIC of the cause
- *	local, remote	"10.0.0.1:443", "[fd00::1]:443"
  *	netns		inode number of the network namespace
+ *
+ * All but sampling:
+ *
+ *	local, remote	"10.0.0.1:443", "[fd00::1]:443"
  *	netns_name	what it is called ("host": the daemon's own), where that is known
  *	role		"client" | "server" | "unknown"
  *
@@ -45,6 +48,13 @@
  *	opened, closed	RFC 3339, or null where not known (adopted)
  *	divergences, anomalies	lists of names, each once
  *	observable, why	false and the reason when it could not be judged; else true and null
+ *
+ * sampling (from now on one flow in 2^to_shift is recorded at a site; 0: all of them):
+ *
+ *	port		the local port, or null: what meets no socket
+ *	interface_index	on which it meets none, or null
+ *	from_shift, to_shift	before, from now on
+ *	offered_records	in one window of 134 ms, those left out included
  *
  * From a capture (replay --json FILE) there is no kernel: kernel_path is empty, netns 0, nothing
  * was compared, and mono_ns is the wall clock's.

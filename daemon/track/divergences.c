@@ -142,8 +142,12 @@ void tracker_open_divergence(struct tracker *tracker, struct conn *conn, struct 
 		.reason = verdict.reason,
 		.explained_as = DIVERGENCE_NR,
 	};
-	struct finding *finding = tracker_need_finding(tracker, conn);
+	struct finding *finding;
 
+	tracker_mark_sampled(tracker, conn);
+	if (conn->flags & CONN_UNOBSERVABLE && conn->why == UNOBSERVABLE_SAMPLED)
+		return;
+	finding = tracker_need_finding(tracker, conn);
 	if (conn->open_kind == verdict.kind || !finding)
 		return;
 	/* Explained anew: the old explanation ends where the better one begins. */
@@ -182,6 +186,7 @@ void tracker_moment(struct tracker *tracker, struct conn *conn, enum divergence_
 	};
 
 	/* Of a connection that is not known well enough nothing is said. */
+	tracker_mark_sampled(tracker, conn);
 	if (tracker->settings.wire_only || conn->flags & CONN_UNOBSERVABLE)
 		return;
 	count(tracker, conn, kind);

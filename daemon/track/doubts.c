@@ -66,5 +66,6 @@ void tracker_settle_doubt(struct tracker *tracker, struct conn *conn,
 	 * That a seed has gone is no correction. */
 	if (doubt != DOUBT_STATE + (gone ? FSM_CLOSED : to))
 		return;
-	tracker->stats.sweep_corrections[correction_of(conn, from)]++;
+	if (!tracker_is_sampled(tracker, conn))
+		tracker->stats.sweep_corrections[correction_of(conn, from)]++;
 }

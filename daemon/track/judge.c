@@ -420,6 +420,7 @@ static void judge(struct tracker *tracker, uint32_t handle, struct conn *conn,
 		return;
 	if (conn->evidence & EVIDENCE_TRANSLATED)
 		conn_set_unobservable(conn, UNOBSERVABLE_NOT_LOCAL);
+	tracker_mark_sampled(tracker, conn);
 	if (conn->flags & CONN_UNOBSERVABLE) {
 		give_up(tracker, handle, conn, conn->why, now_ns);
 		return;

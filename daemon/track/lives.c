@@ -116,9 +116,12 @@ static void settle_accounts(struct tracker *tracker, struct conn *conn)
 
 	move_gauge(tracker, conn, VIEW_WIRE, conn_local_state(conn), FSM_CLOSED);
 	move_gauge(tracker, conn, VIEW_KERNEL, kernel_as_fsm(conn), FSM_CLOSED);
+	tracker_mark_sampled(tracker, conn);
 	/* A SYN that never left is a divergence and no riddle. */
 	if (!(conn->flags & CONN_WIRE_SEEN) && !conn->divergences)
-		conn_set_unobservable(conn, UNOBSERVABLE_UNTAPPED);
+		conn_set_unobservable(conn, tracker_was_left_out(tracker, &conn->key) ?
+						    UNOBSERVABLE_SAMPLED :
+						    UNOBSERVABLE_UNTAPPED);
 	if (conn->flags & CONN_UNOBSERVABLE)
 		stats->unobservable[conn->why]++;
 	if (__builtin_popcount(conn->compared) >= 2)

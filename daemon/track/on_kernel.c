@@ -143,6 +143,8 @@ static uint32_t connection_of(struct tracker *tracker, const struct observation 
 	/* It came and went unseen by any tap; a child that lost a race was never anything. */
 	if (change->old_state == KS_SYN_RECV)
 		tracker->stats.duplicate_children++;
+	else if (tracker_was_left_out(tracker, &seen->key))
+		tracker->stats.unobservable[UNOBSERVABLE_SAMPLED]++;
 	else
 		tracker->stats.unobservable[UNOBSERVABLE_UNTAPPED]++;
 	return FLOW_NONE;

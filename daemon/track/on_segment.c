@@ -81,6 +81,8 @@ static void start_wire(struct tracker *tracker, struct conn *conn, const struct 
 	if (state == FSM_CLOSED || state == FSM_LISTEN)
 		state = kview_as_fsm(conn->kernel.state, conn->kernel.substate);
 	/* What came before had the packets' tuple, and found no socket. */
+	if (tracker_was_left_out(tracker, &conn->key))
+		conn_set_unobservable(conn, UNOBSERVABLE_SAMPLED);
 	conn_set_unobservable(conn, rec->hdr.flags & REC_F_TRANSLATED ? UNOBSERVABLE_NOT_LOCAL :
 									UNOBSERVABLE_ADOPTED);
 	tracker_adopt_wire(tracker, conn, state, &facts);

@@ -21,7 +21,7 @@ void tracker_kernel_was(struct tracker *tracker, struct conn *conn, uint8_t stat
 {
 	if (kview_rank(state) <= kview_rank(conn->kernel.state))
 		return;
-	if (!kview_is_gone(conn->kernel.state))
+	if (!kview_is_gone(conn->kernel.state) && !tracker_is_sampled(tracker, conn))
 		tracker->stats.kernel_gaps++;
 	tracker_set_kernel(tracker, conn, state, substate);
 }

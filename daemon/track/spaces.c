@@ -56,6 +56,10 @@ void tracker_report(const struct tracker *tracker, const struct conn *conn,
 		    struct connection_report *ret)
 {
 	conn_report(conn, ret);
+	if (ret->observable && tracker_is_sampled(tracker, conn)) {
+		ret->observable = false;
+		ret->why = UNOBSERVABLE_SAMPLED;
+	}
 	tracker_name_space(tracker, ret);
 }
 

@@ -65,8 +65,12 @@ static void adopt_socket(struct tracker *tracker, const struct observation *seen
 	conn->swept = tracker->sweep.number;
 	conn->kernel.cookie = snapshot->cookie;
 	conn->last_ifindex = seen->socket->ifindex;
+	if (tracker_was_left_out(tracker, &conn->key))
+		conn_set_unobservable(conn, UNOBSERVABLE_SAMPLED);
 	if (resync)
 		conn->doubt = DOUBT_SEED;
+	else if (conn->flags & CONN_UNOBSERVABLE)
+		; /* nobody was to tell of it */
 	else if (snapshot->state != KS_SYN_SENT)
 		/* The tracepoint of SYN_SENT has no tuple: until its SYN leaves nobody knows it. */
 		tracker->stats.sweep_corrections[CORRECTION_EXTRA]++;

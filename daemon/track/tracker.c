@@ -42,6 +42,7 @@ void tracker_free(struct tracker *tracker)
 		return;
 	flowtable_free(tracker->table);
 	findings_free(tracker->findings);
+	sampled_free(&tracker->sampled);
 	free(tracker->spaces);
 	free(tracker);
 }
@@ -74,6 +75,9 @@ void tracker_observe(struct tracker *tracker, const struct observation *observat
 		break;
 	case REC_NETNS:
 		tracker_on_netns(tracker, observation);
+		break;
+	case REC_SAMPLING:
+		tracker_on_sampling(tracker, observation);
 		break;
 	case REC_LOSS:
 		tracker->epoch++;

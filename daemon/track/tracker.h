@@ -35,6 +35,7 @@ struct tracker_stats {
 	uint64_t divergences[DIVERGENCE_NR];
 	uint64_t divergences_open[DIVERGENCE_NR];		       /* now */
 	struct duration_histogram divergence_durations[DIVERGENCE_NR]; /* of those that closed */
+	uint64_t sampling_raised, sampling_lowered;		       /* changes of shifts */
 	uint64_t moments_untold[DIVERGENCE_NR]; /* counted, but for a flood of them not told */
 	uint64_t transients[TRANSIENT_NR];
 	uint64_t conditions[CONDITION_NR]; /* connections in it now */
@@ -83,6 +84,7 @@ enum track_event_type {
 	TRACK_DIVERGENCE_OPEN,
 	TRACK_DIVERGENCE_CLOSE,
 	TRACK_CONNECTION, /* one ended */
+	TRACK_SAMPLING,	  /* a site's flows are recorded more sparsely, or less so */
 };
 
 struct track_event {
@@ -94,8 +96,9 @@ struct track_event {
 	enum divergence_kind explained_as; /* close: opens next; DIVERGENCE_NR: it is over */
 	uint64_t since_ns;  /* when the two views parted; close: duration = ts_ns - since_ns */
 	const char *reason; /* kind's detail: "accept_queue_full", "NETFILTER_DROP"; or NULL */
-	const struct connection_report *connection;
-	const struct divergence_evidence *evidence; /* NULL for TRACK_CONNECTION */
+	const struct connection_report *connection; /* NULL for TRACK_SAMPLING */
+	const struct divergence_evidence *evidence; /* DIVERGENCE_* only */
+	const struct rec_sampling *sampling;	    /* TRACK_SAMPLING only */
 };
 
 struct tracker_ops {

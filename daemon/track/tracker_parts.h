@@ -13,6 +13,7 @@
 #include "track/findings.h"
 #include "track/flowtable.h"
 #include "track/graves.h"
+#include "track/sampled.h"
 #include "track/tracker.h"
 
 /* Steps taken since the last line was told. */
@@ -71,6 +72,7 @@ struct tracker {
 	struct closed_listener closed_listeners[CLOSED_LISTENERS_MAX];
 	size_t next_closed_listener;
 	struct graves graves;
+	struct sampled sampled;
 	uint16_t epoch; /* losses so far: a connection of an older one is not trusted */
 };
 
@@ -106,6 +108,14 @@ void tracker_name_space(const struct tracker *tracker, struct connection_report 
 /* As conn_report, and that. */
 void tracker_report(const struct tracker *tracker, const struct conn *conn,
 		    struct connection_report *ret);
+
+/* --- samples.c --- */
+
+/* Was it not recorded whole, or may it be so? Then what is known of it is no testimony. */
+bool tracker_is_sampled(const struct tracker *tracker, const struct conn *conn);
+void tracker_mark_sampled(const struct tracker *tracker, struct conn *conn);
+/* Was that flow left out, at any time? Then it is no surprise to meet it in mid-life. */
+bool tracker_was_left_out(const struct tracker *tracker, const struct conn_key *key);
 
 /* --- tell.c: the story, for ops.told; each does nothing without it --- */
 
@@ -287,6 +297,7 @@ void tracker_on_drop(struct tracker *tracker, const struct observation *observat
 void tracker_on_state(struct tracker *tracker, const struct observation *observation);
 void tracker_on_socket(struct tracker *tracker, const struct observation *observation);
 void tracker_on_netns(struct tracker *tracker, const struct observation *observation);
+void tracker_on_sampling(struct tracker *tracker, const struct observation *observation);
 void tracker_on_sweep(struct tracker *tracker, const struct observation *observation);
 /* Goes on with what follows from the last sweep, a slice at a time. */
 void tracker_walk(struct tracker *tracker, uint64_t now_ns);

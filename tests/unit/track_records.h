@@ -36,7 +36,7 @@ struct bench {
 	struct track_event events[EVENTS_KEPT];
 	struct connection_report reports[EVENTS_KEPT];
 	struct divergence_evidence evidence[EVENTS_KEPT];
-	size_t nr_events;
+	size_t nr_events, nr_sampling;
 	bool quiet; /* no events are kept */
 };
 
@@ -61,6 +61,10 @@ static void bench_event(void *context, const struct track_event *event)
 	if (bench->quiet)
 		return;
 	assert_true(bench->nr_events < EVENTS_KEPT);
+	if (event->type == TRACK_SAMPLING) {
+		bench->nr_sampling++;
+		return;
+	}
 	bench->reports[bench->nr_events] = *event->connection;
 	bench->events[bench->nr_events] = *event;
 	bench->events[bench->nr_events].connection = &bench->reports[bench->nr_events];
