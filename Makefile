@@ -129,6 +129,10 @@ $(O)/daemon/%.o: daemon/%.c | $(O)/build_info.h
 	mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LTO) -c $< -o $@
 
+# what every record passes: -O3 saves another tenth of its time
+$(addprefix $(O)/daemon/,tcp/%.o track/%.o capture/decode.o capture/merge.o capture/ring.o): \
+	LTO += $(if $(SANITIZE),,-O3)
+
 # the only user of the skeleton (tests/lint/layers)
 $(O)/daemon/capture/loader.o: $(O)/witness.skel.h
 

@@ -13,7 +13,6 @@
 #include "capture/attach.h"
 #include "capture/changes.h"
 #include "capture/loader.h"
-#include "capture/merge.h"
 #include "capture/namespaces.h"
 #include "capture/sweep.h"
 #include "capture/taps.h"
@@ -388,21 +387,24 @@ static void note_own(struct delivery *delivery, const void *bytes)
 		delivery->sweep_ended = true;
 }
 
-static void deliver(void *context, const void *bytes, size_t size, uint32_t family)
+static void deliver(void *context, const struct merged_record *records, size_t count)
 {
 	struct delivery *delivery = context;
 	struct capture *capture = delivery->capture;
-	int verdict = delivery->sink(delivery->context, bytes, size, family);
+	uint8_t verdicts[MERGE_BATCH];
 
-	delivery->records++;
-	if (family == CAPTURE_RING_NONE) {
-		note_own(delivery, bytes);
-		return;
+	delivery->sink(delivery->context, records, count, verdicts);
+	delivery->records += count;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t family = records[i].family;
+
+		if (family == CAPTURE_RING_NONE)
+			note_own(delivery, records[i].bytes);
+		else if (verdicts[i] == 0)
+			capture->decoded[family]++;
+		else
+			capture->rejected[family][verdicts[i] - 1]++;
 	}
-	if (verdict == 0)
-		capture->decoded[family]++;
-	else
-		capture->rejected[family][verdict - 1]++;
 }
 
 /* While a sweep is under way its records' share of the round is a part of what it costs. */

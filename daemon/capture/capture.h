@@ -28,16 +28,18 @@
 #include "capture/decode.h"
 #include "capture/kernel_facts.h"
 #include "capture/listener_maps.h"
+#include "capture/merge.h"
 #include "settings.h"
 
 /* Where a record came from: enum rec_ring, or this for those that passed through no ring. */
 #define CAPTURE_RING_NONE RING_NR
 
 /*
- * Takes one raw record, which is gone when the sink returns. `bytes` is 8-byte aligned. Returns
- * 0 when it was decoded, else 1 + enum reject_reason: that is what capture_stats counts.
+ * Takes 1 to MERGE_BATCH records, oldest first, which are gone when it returns. Of each it says 0
+ * when it was decoded, else 1 + enum reject_reason: that is what capture_stats counts.
  */
-typedef int (*capture_sink)(void *context, const void *bytes, size_t size, uint32_t ring);
+typedef void (*capture_sink)(void *context, const struct merged_record *records, size_t count,
+			     uint8_t *ret_verdicts);
 
 struct capture;
 

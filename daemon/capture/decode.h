@@ -31,6 +31,12 @@ enum reject_reason {
 	REJECT_NR
 };
 
+/* Where the tracker will look for a connection, found out ahead of time (tracker_foresee). */
+struct lookahead {
+	uint32_t tag, handle; /* flowtable.h's; the handle may be out of date */
+	bool known;	      /* false: nobody looked */
+};
+
 /* One record, checked: `record` points at the caller's bytes, which must outlive it. */
 struct observation {
 	enum rec_type type;
@@ -38,6 +44,7 @@ struct observation {
 	uint64_t cookie; /* of the socket, where the type has one; else 0 */
 	struct conn_key key;
 	bool sent; /* REC_F_SENT */
+	struct lookahead ahead;
 	union {
 		const struct rec_hdr *hdr;
 		const struct rec_segment *segment;

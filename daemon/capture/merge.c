@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 /* Space is given back to a producer while a long round still runs: every so many of its records. */
-#define RELEASE_EVERY 256
+#define RELEASE_EVERY 256u
+
+_Static_assert(RELEASE_EVERY % MERGE_BATCH == 0, "records of a batch are still in their rings");
 
 struct source {
 	struct ring *ring;
 	uint32_t family;
-	uint32_t taken; /* since the last release */
 	uint64_t ts_ns; /* of the record at the head */
 	const void *bytes;
 	size_t size;
@@ -115,33 +116,48 @@ static void account(struct merge *merge, const struct source *source, uint64_t n
 	}
 }
 
+/* The oldest record of all. Its ring goes on, but does not give it back yet. */
+static struct merged_record take_oldest(struct merge *merge, uint64_t now_ns)
+{
+	struct source *source = merge->heap[0];
+	const struct merged_record record = { source->bytes, (uint32_t)source->size,
+					      source->family };
+
+	account(merge, source, now_ns);
+	ring_advance(source->ring);
+	if (!source_peek(source))
+		merge->heap[0] = merge->heap[--merge->nr_heap];
+	if (merge->nr_heap > 0)
+		heap_sink(merge, 0);
+	return record;
+}
+
+static void release_all(struct merge *merge)
+{
+	for (size_t i = 0; i < merge->nr_sources; i++)
+		ring_release(merge->sources[i].ring);
+}
+
 void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink sink, void *context)
 {
 	uint64_t watermark = now_ns > merge->slack_ns ? now_ns - merge->slack_ns : 0;
+	struct merged_record batch[MERGE_BATCH];
+	size_t taken = 0;
 
 	if (heap_build(merge))
 		watermark = now_ns;
 	if (flush)
 		watermark = UINT64_MAX;
 	while (merge->nr_heap > 0 && merge->heap[0]->ts_ns <= watermark) {
-		struct source *source = merge->heap[0];
-
-		account(merge, source, now_ns);
-		sink(context, source->bytes, source->size, source->family);
-		ring_advance(source->ring);
-		if (++source->taken == RELEASE_EVERY) {
-			ring_release(source->ring);
-			source->taken = 0;
-		}
-		if (!source_peek(source))
-			merge->heap[0] = merge->heap[--merge->nr_heap];
-		if (merge->nr_heap > 0)
-			heap_sink(merge, 0);
+		batch[taken++ % MERGE_BATCH] = take_oldest(merge, now_ns);
+		if (taken % MERGE_BATCH == 0)
+			sink(context, batch, MERGE_BATCH);
+		if (taken % RELEASE_EVERY == 0)
+			release_all(merge);
 	}
-	for (size_t i = 0; i < merge->nr_sources; i++) {
-		ring_release(merge->sources[i].ring);
-		merge->sources[i].taken = 0;
-	}
+	if (taken % MERGE_BATCH)
+		sink(context, batch, taken % MERGE_BATCH);
+	release_all(merge);
 }
 
 const struct merge_stats *merge_stats(const struct merge *merge, uint32_t family)

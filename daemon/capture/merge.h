@@ -16,8 +16,18 @@
 #include "capture/ring.h"
 #include "record.h"
 
-/* `family`: enum rec_ring, or RING_NR for what passed through no BPF ring. */
-typedef void (*merge_sink)(void *context, const void *bytes, size_t size, uint32_t family);
+/* One raw record, in its ring: 8-byte aligned. */
+struct merged_record {
+	const void *bytes;
+	uint32_t size;
+	uint32_t family; /* enum rec_ring, or RING_NR for what passed through no BPF ring */
+};
+
+/* Records are handed over so many at a time: who takes them can look ahead. */
+#define MERGE_BATCH 32
+
+/* Takes 1 to MERGE_BATCH records, oldest first, which are gone when it returns. */
+typedef void (*merge_sink)(void *context, const struct merged_record *records, size_t count);
 
 struct merge_stats {
 	uint64_t late;		 /* older than a record handed over before it */

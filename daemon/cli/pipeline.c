@@ -115,17 +115,46 @@ void pipeline_fini(struct pipeline *pipeline)
 	pipeline->history = NULL;
 }
 
-int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+static uint8_t decode_one(const struct merged_record *record, struct observation *ret)
 {
-	struct observation observation;
 	enum reject_reason reason;
 
-	write_log(pipeline, bytes, size, ring);
-	if (decode(bytes, size, &observation, &reason))
-		return 1 + (int)reason;
-	listeners_observe(pipeline->listeners, &observation);
-	tracker_observe(pipeline->tracker, &observation);
-	return 0;
+	return decode(record->bytes, record->size, ret, &reason) ? (uint8_t)(1 + reason) : 0;
+}
+
+/*
+ * All are decoded before the first is taken in, so that the connections of the last ones come from
+ * memory while those of the first are worked on.
+ */
+void pipeline_feed_batch(struct pipeline *pipeline, const struct merged_record *records,
+			 size_t count, uint8_t *ret_verdicts)
+{
+	struct observation observations[MERGE_BATCH], *next = observations;
+
+	for (size_t i = 0; i < count; i++) {
+		ret_verdicts[i] = decode_one(&records[i], next);
+		next += !ret_verdicts[i];
+	}
+	if (count > 1)
+		tracker_foresee(pipeline->tracker, observations, (size_t)(next - observations));
+	next = observations;
+	for (size_t i = 0; i < count; i++) {
+		/* Here, and not before: a look that it leads to comes behind it. */
+		write_log(pipeline, records[i].bytes, records[i].size, records[i].family);
+		if (ret_verdicts[i])
+			continue;
+		listeners_observe(pipeline->listeners, next);
+		tracker_observe(pipeline->tracker, next++);
+	}
+}
+
+int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring)
+{
+	const struct merged_record record = { bytes, (uint32_t)size, ring };
+	uint8_t verdict;
+
+	pipeline_feed_batch(pipeline, &record, 1, &verdict);
+	return verdict;
 }
 
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)

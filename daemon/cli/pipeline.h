@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Raw records in, events and counters out: decode → track and listen → events, the same for a
- * live run and a replay. Everything that enters goes through pipeline_feed, ticks of the clock
- * included, so that a recorded run can be fed again and gives the same answers.
+ * live run and a replay. Everything that enters goes through pipeline_feed_batch, ticks of the
+ * clock included, so that a recorded run can be fed again and gives the same answers.
  */
 #ifndef TCPWITNESS_PIPELINE_H
 #define TCPWITNESS_PIPELINE_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "capture/kernel_facts.h"
+#include "capture/merge.h"
 #include "capture/recordlog.h"
 #include "export/events.h"
 #include "export/ledger.h"
@@ -48,7 +49,11 @@ struct pipeline {
 int pipeline_init(struct pipeline *pipeline, const struct pipeline_settings *settings);
 void pipeline_fini(struct pipeline *pipeline);
 
-/* One raw record, 8-byte aligned: 0, or 1 + enum reject_reason. */
+/* 1 to MERGE_BATCH raw records, in their order: of each 0, or 1 + enum reject_reason. */
+void pipeline_feed_batch(struct pipeline *pipeline, const struct merged_record *records,
+			 size_t count, uint8_t *ret_verdicts);
+
+/* One, 8-byte aligned, and its verdict. */
 int pipeline_feed(struct pipeline *pipeline, const void *bytes, size_t size, uint32_t ring);
 
 /* Time has come to now_ns; then the events leave. */

@@ -54,27 +54,38 @@ struct run {
 	bool stopping;
 };
 
-static int take_record(void *context, const void *bytes, size_t size, uint32_t ring)
+/* What the loop itself must know of; most are none of its business. */
+static void note_record(struct run *run, const struct merged_record *record)
 {
-	struct run *run = context;
-	const struct rec_sweep *sweep = bytes;
-	const struct rec_netns *netns = bytes;
+	const struct rec_sweep *sweep = record->bytes;
+	const struct rec_netns *netns = record->bytes;
 
-	run->taken++;
-	if (size >= sizeof(*sweep) && sweep->hdr.type == REC_SWEEP && sweep->phase == SWEEP_END) {
+	if (record->family != CAPTURE_RING_NONE)
+		return;
+	if (sweep->hdr.type == REC_SWEEP && sweep->phase == SWEEP_END) {
 		run->seeded = true;
 		listening_seeded(run->listening);
 	}
-	if (size >= sizeof(*netns) && netns->hdr.type == REC_NETNS && netns->phase == NETNS_END)
+	if (netns->hdr.type == REC_NETNS && netns->phase == NETNS_END)
 		listening_forget(run->listening, netns->hdr.netns);
-	return pipeline_feed(&run->pipeline, bytes, size, ring);
+}
+
+static void take_records(void *context, const struct merged_record *records, size_t count,
+			 uint8_t *ret_verdicts)
+{
+	struct run *run = context;
+
+	run->taken += count;
+	for (size_t i = 0; i < count; i++)
+		note_record(run, &records[i]);
+	pipeline_feed_batch(&run->pipeline, records, count, ret_verdicts);
 }
 
 static void turn(struct run *run, uint64_t now_ns, bool flush)
 {
 	static struct log_limit limit = LOG_LIMIT(1, 10);
 	uint64_t suppressed;
-	int err = capture_drain(run->capture, now_ns, flush, take_record, run);
+	int err = capture_drain(run->capture, now_ns, flush, take_records, run);
 
 	if (err && log_limit_allows(&limit, now_ns, &suppressed))
 		log_warn("capture: %s", strerror(-err));

@@ -53,6 +53,13 @@ void dialogue_adopt(struct tcp_dialogue *talk, enum fsm_state local,
 	talk->in_flight = far_end[local].in_flight;
 }
 
+/* Those beyond the count are nobody's: they are not worth a memset. */
+static void no_steps(struct dialogue_steps *steps)
+{
+	steps->local.count = 0;
+	steps->remote.count = 0;
+}
+
 bool dialogue_restarts(const struct dialogue_steps *steps)
 {
 	uint8_t i;
@@ -174,7 +181,7 @@ void dialogue_sent(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 {
 	struct tcp_segment now = *seg;
 
-	memset(steps, 0, sizeof(*steps));
+	no_steps(steps);
 	endpoint_send(&talk->local, seg, &steps->local);
 	if (dialogue_restarts(steps))
 		return;
@@ -226,7 +233,7 @@ void dialogue_received(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 	bool ack = seg->flags & TCPF_ACK;
 	bool acks_syn, acks_fin, crossed;
 
-	memset(steps, 0, sizeof(*steps));
+	no_steps(steps);
 	endpoint_receive(&talk->local, seg, &steps->local);
 	if (dialogue_restarts(steps) || is_doubtful(&steps->local))
 		return;
@@ -247,13 +254,13 @@ void dialogue_received(struct tcp_dialogue *talk, const struct tcp_segment *seg,
 void dialogue_learn(struct tcp_dialogue *talk, const struct endpoint_facts *facts,
 		    struct dialogue_steps *steps)
 {
-	memset(steps, 0, sizeof(*steps));
+	no_steps(steps);
 	endpoint_learn(&talk->local, facts, &steps->local);
 }
 
 void dialogue_expire(struct tcp_dialogue *talk, struct dialogue_steps *steps)
 {
-	memset(steps, 0, sizeof(*steps));
+	no_steps(steps);
 	endpoint_expire(&talk->local, &steps->local);
 	if (talk->remote.state == FSM_TIME_WAIT)
 		endpoint_expire(&talk->remote, &steps->remote);

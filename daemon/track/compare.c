@@ -316,9 +316,21 @@ bool compare_rule_at(size_t index, struct compare_rule *ret)
 	return true;
 }
 
+/* Of nearly all steps there is no rule: those that any rule is about. */
+static bool is_momentous(enum moment_trigger trigger, uint8_t what)
+{
+	const uint64_t steps = 1ull << EV_SEND_SYN | 1ull << EV_SEND_RST | 1ull << EV_SEND_REFUSAL |
+			       1ull << EV_RCV_RST_IN_WINDOW | 1ull << EV_RCV_RST_OUTSIDE |
+			       1ull << EV_RCV_SYN_NEW;
+
+	return trigger != MOMENT_STEP || steps & 1ull << what;
+}
+
 const struct moment_rule *compare_moment(enum moment_trigger trigger, uint8_t what,
 					 enum fsm_state wire)
 {
+	if (!is_momentous(trigger, what))
+		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(moments); i++)
 		if (moments[i].trigger == trigger && moments[i].what == what &&
 		    moments[i].wire & 1u << wire)

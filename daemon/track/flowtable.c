@@ -9,6 +9,7 @@
 #define CHUNK_SHIFT 10
 #define CHUNK_CONNS (1u << CHUNK_SHIFT)
 #define SLOTS_MIN 1024u
+#define CACHE_LINE 64u
 
 struct slot {
 	uint32_t tag;	 /* the key's hash */
@@ -100,19 +101,71 @@ uint32_t flowtable_span(const struct flowtable *table)
 	return table->span;
 }
 
-uint32_t flowtable_find(const struct flowtable *table, const struct conn_key *key)
+static bool is_at(const struct flowtable *table, uint32_t handle, const struct conn_key *key)
 {
-	uint32_t tag = hash_key(table, key);
+	const struct conn *conn = flowtable_at(table, handle);
 
+	return conn->in_use && !memcmp(&conn->key, key, sizeof(*key));
+}
+
+static uint32_t find(const struct flowtable *table, const struct conn_key *key, uint32_t tag)
+{
 	for (uint32_t i = tag & table->mask;; i = (i + 1) & table->mask) {
 		const struct slot *slot = &table->slots[i];
 
 		if (slot->handle == FLOW_NONE)
 			return FLOW_NONE;
-		if (slot->tag == tag &&
-		    !memcmp(&flowtable_at(table, slot->handle)->key, key, sizeof(*key)))
+		if (slot->tag == tag && is_at(table, slot->handle, key))
 			return slot->handle;
 	}
+}
+
+uint32_t flowtable_find(const struct flowtable *table, const struct conn_key *key)
+{
+	return find(table, key, hash_key(table, key));
+}
+
+/* Most probably the connection: all that is known of it is its tag. */
+static uint32_t guess(const struct flowtable *table, uint32_t tag)
+{
+	uint32_t i = tag & table->mask;
+
+	while (table->slots[i].handle != FLOW_NONE && table->slots[i].tag != tag)
+		i = (i + 1) & table->mask;
+	return table->slots[i].handle;
+}
+
+static void fetch(const struct flowtable *table, uint32_t handle)
+{
+	const char *conn = (const char *)flowtable_at(table, handle);
+
+	for (size_t at = 0; at < sizeof(struct conn); at += CACHE_LINE)
+		__builtin_prefetch(conn + at, 1);
+}
+
+void flowtable_look_ahead(const struct flowtable *table, struct observation *next, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		next[i].ahead.tag = hash_key(table, &next[i].key);
+		next[i].ahead.known = true;
+		__builtin_prefetch(&table->slots[next[i].ahead.tag & table->mask]);
+	}
+	for (size_t i = 0; i < count; i++) {
+		next[i].ahead.handle = guess(table, next[i].ahead.tag);
+		if (next[i].ahead.handle != FLOW_NONE)
+			fetch(table, next[i].ahead.handle);
+	}
+}
+
+uint32_t flowtable_find_ahead(const struct flowtable *table, const struct observation *seen)
+{
+	const struct lookahead *ahead = &seen->ahead;
+
+	if (!ahead->known)
+		return flowtable_find(table, &seen->key);
+	if (ahead->handle != FLOW_NONE && is_at(table, ahead->handle, &seen->key))
+		return ahead->handle;
+	return find(table, &seen->key, ahead->tag);
 }
 
 static void place(struct slot *slots, uint32_t mask, struct slot what)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/decode.h"
 #include "track/conn.h"
 
 #define FLOW_NONE UINT32_MAX
@@ -22,6 +23,13 @@ void flowtable_free(struct flowtable *table);
 
 /* FLOW_NONE when it is not there. */
 uint32_t flowtable_find(const struct flowtable *table, const struct conn_key *key);
+
+/* Looks `count` keys up without waiting for memory: their slots are asked for, then, when they have
+ * come, the connections. */
+void flowtable_look_ahead(const struct flowtable *table, struct observation *next, size_t count);
+
+/* As flowtable_find; what was found out ahead spares most of it. */
+uint32_t flowtable_find_ahead(const struct flowtable *table, const struct observation *seen);
 
 /* A zeroed connection with its key set; the key must not be there yet. FLOW_NONE when the table
  * is full or memory is refused. */

@@ -116,7 +116,7 @@ static void note_close(struct tracker *tracker, struct conn *conn, const struct 
 static uint32_t connection_of(struct tracker *tracker, const struct observation *seen)
 {
 	const struct rec_state *change = seen->state;
-	uint32_t handle = flowtable_find(tracker->table, &seen->key);
+	uint32_t handle = flowtable_find_ahead(tracker->table, seen);
 
 	if (handle != FLOW_NONE) {
 		const struct conn *conn = flowtable_at(tracker->table, handle);

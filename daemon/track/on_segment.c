@@ -122,7 +122,7 @@ static bool is_answered_elsewhere(const struct conn *conn, const struct observat
 /* The connection this segment belongs to, begun if need be; FLOW_NONE if there is none. */
 static uint32_t connection_of(struct tracker *tracker, const struct observation *seen)
 {
-	uint32_t handle = flowtable_find(tracker->table, &seen->key);
+	uint32_t handle = flowtable_find_ahead(tracker->table, seen);
 
 	if (handle != FLOW_NONE &&
 	    is_answered_elsewhere(flowtable_at(tracker->table, handle), seen)) {
@@ -352,7 +352,7 @@ static uint32_t begin_unsent(struct tracker *tracker, const struct observation *
 void tracker_on_drop(struct tracker *tracker, const struct observation *observation)
 {
 	const struct rec_drop *drop = observation->drop;
-	uint32_t handle = flowtable_find(tracker->table, &observation->key);
+	uint32_t handle = flowtable_find_ahead(tracker->table, observation);
 	const char *reason = NULL;
 	bool before_tcp;
 	struct conn *conn;

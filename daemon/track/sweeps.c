@@ -139,7 +139,7 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 
 	if (kview_is_gone(found->state))
 		return;
-	handle = flowtable_find(tracker->table, &observation->key);
+	handle = flowtable_find_ahead(tracker->table, observation);
 	if (handle == FLOW_NONE) {
 		adopt_socket(tracker, observation);
 		return;

@@ -52,6 +52,11 @@ const struct tracker_stats *tracker_stats(const struct tracker *tracker)
 	return &tracker->stats;
 }
 
+void tracker_foresee(const struct tracker *tracker, struct observation *next, size_t count)
+{
+	flowtable_look_ahead(tracker->table, next, count);
+}
+
 void tracker_observe(struct tracker *tracker, const struct observation *observation)
 {
 	switch (observation->type) {

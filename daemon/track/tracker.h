@@ -143,6 +143,9 @@ struct tracker;
 struct tracker *tracker_new(const struct tracker_settings *settings, const struct tracker_ops *ops);
 void tracker_free(struct tracker *tracker);
 
+/* These are observed next, in any order: what they will touch is fetched from memory meanwhile. */
+void tracker_foresee(const struct tracker *tracker, struct observation *next, size_t count);
+
 void tracker_observe(struct tracker *tracker, const struct observation *observation);
 
 /* Time has come to now_ns: settle, 2 MSL, idle deadlines. */

@@ -297,24 +297,26 @@ static void work(struct bench *bench, uint32_t index)
 
 /* --- taking them --- */
 
-static void take(void *context, const void *bytes, size_t size, uint32_t family)
+static void take(void *context, const struct merged_record *records, size_t count)
 {
 	struct bench *bench = context;
 	struct observation observation;
+	uint8_t verdicts[MERGE_BATCH] = { 0 };
 	enum reject_reason reason;
 
-	bench->taken++;
-	switch (bench->options.stage) {
-	case STAGE_ALL:
-		bench->rejected += pipeline_feed(&bench->pipeline, bytes, size, family) != 0;
-		break;
-	case STAGE_DECODE:
-		bench->rejected += decode(bytes, size, &observation, &reason) != 0;
+	bench->taken += count;
+	if (bench->options.stage == STAGE_ALL)
+		pipeline_feed_batch(&bench->pipeline, records, count, verdicts);
+	for (size_t i = 0; i < count; i++) {
+		const struct merged_record *record = &records[i];
+
+		bench->rejected += verdicts[i] != 0;
+		if (bench->options.stage == STAGE_MERGE)
+			bench->sum += ((const struct rec_hdr *)record->bytes)->type;
+		if (bench->options.stage != STAGE_DECODE)
+			continue;
+		bench->rejected += decode(record->bytes, record->size, &observation, &reason) != 0;
 		bench->sum += observation.key.remote_port;
-		break;
-	default:
-		bench->sum += ((const struct rec_hdr *)bytes)->type;
-		break;
 	}
 }
 

@@ -71,20 +71,19 @@ static void count_sweep(struct tally *to, const struct observation *obs)
 	}
 }
 
-static int sink(void *context, const void *bytes, size_t size, uint32_t ring)
+static uint8_t take(struct tally *to, const struct merged_record *record)
 {
-	struct tally *to = context;
 	enum reject_reason reason;
 	struct observation obs;
 
-	if (decode(bytes, size, &obs, &reason))
-		return 1 + (int)reason;
+	if (decode(record->bytes, record->size, &obs, &reason))
+		return (uint8_t)(1 + reason);
 	to->records++;
 	to->types[obs.type]++;
 	if (obs.ts_ns < to->last_ns)
 		to->behind++;
 	to->last_ns = obs.ts_ns;
-	assert_int_equal(ring == CAPTURE_RING_NONE, obs.type >= REC_SOCKET);
+	assert_int_equal(record->family == CAPTURE_RING_NONE, obs.type >= REC_SOCKET);
 	if (obs.type == REC_SEGMENT)
 		count_segment(to, &obs);
 	if (obs.type == REC_SWEEP)
@@ -96,6 +95,13 @@ static int sink(void *context, const void *bytes, size_t size, uint32_t ring)
 		to->loss_ns = obs.ts_ns;
 	}
 	return 0;
+}
+
+static void sink(void *context, const struct merged_record *records, size_t count,
+		 uint8_t *ret_verdicts)
+{
+	for (size_t i = 0; i < count; i++)
+		ret_verdicts[i] = take(context, &records[i]);
 }
 
 static void drain(bool flush)

@@ -58,15 +58,20 @@ static int feed(struct fixture *fixture, unsigned int ring, uint64_t ts_ns, size
 	return ring_write(fixture->rings[ring], bytes, sizeof(*hdr) + extra);
 }
 
-static void take(void *context, const void *bytes, size_t size, uint32_t family)
+static void take(void *context, const struct merged_record *records, size_t count)
 {
 	struct fixture *fixture = context;
 
-	assert_int_equal((uintptr_t)bytes % 8, 0);
-	assert_true(fixture->nr_taken < TAKEN_MAX);
-	fixture->families[fixture->nr_taken] = family;
-	fixture->taken[fixture->nr_taken++] =
-		size >= sizeof(struct rec_hdr) ? ((const struct rec_hdr *)bytes)->ts_ns : 0;
+	assert_in_range(count, 1, MERGE_BATCH);
+	for (size_t i = 0; i < count; i++) {
+		const struct rec_hdr *hdr = records[i].bytes;
+
+		assert_int_equal((uintptr_t)hdr % 8, 0);
+		assert_true(fixture->nr_taken < TAKEN_MAX);
+		fixture->families[fixture->nr_taken] = records[i].family;
+		fixture->taken[fixture->nr_taken++] = records[i].size >= sizeof(*hdr) ? hdr->ts_ns :
+											0;
+	}
 }
 
 static void drain(struct fixture *fixture, uint64_t now_ns, bool flush)
@@ -229,12 +234,13 @@ static void test_half_full_does_not_wait(void **state)
 }
 
 /* A round ends where the rings ended when it began: a sink that feeds cannot hold it for ever. */
-static void feed_again(void *context, const void *bytes, size_t size, uint32_t family)
+static void feed_again(void *context, const struct merged_record *records, size_t count)
 {
 	struct fixture *fixture = context;
 
-	take(fixture, bytes, size, family);
-	assert_int_equal(feed(fixture, 0, 1, 0), 0);
+	take(fixture, records, count);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(feed(fixture, 0, 1, 0), 0);
 }
 
 static void test_a_round_ends(void **state)
