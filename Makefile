@@ -235,9 +235,9 @@ bench: ## measure (root): one table (B=NAME: only that; QUICK=1: a try; RECORD=1
 	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
 	O=$(O) tests/bench/run $(if $(QUICK),--quick) $(if $(RECORD),--record) $(B)
 
-soak: ## 10 M ordinary connections, 1,000 faults: all of them found, nothing else (CONNECTIONS=N)
+soak: ## 10 M ordinary connections, 1,000 faults: all found, nothing else (CONNECTIONS=N RECORD=1)
 	+$(MAKE) --no-print-directory -j$(JOBS) all test-programs
-	O=$(O) tests/bench/soak.py $(CONNECTIONS)
+	O=$(O) tests/bench/soak.py $(if $(RECORD),--record) $(CONNECTIONS)
 
 # ---- housekeeping ---------------------------------------------------------------------------
 

@@ -15,18 +15,20 @@ AT_LEAST, AT_MOST = "≥", "≤"
 
 class Figure:
     """VALUES of one run each, in UNIT; the figure is their median. BUDGET: (AT_LEAST or AT_MOST,
-    limit). A figure that could not be measured has no values, and `skipped` says why."""
+    limit). A figure that could not be measured has no values, and `skipped` says why. A DETAIL is
+    not for README."""
 
-    def __init__(self, name, text, unit, values, budget=None, skipped=None):
+    def __init__(self, name, text, unit, values, budget=None, skipped=None, detail=False):
         self.name, self.text, self.unit = name, text, unit
         self.values, self.budget, self.skipped = list(values), budget, skipped
+        self.detail = detail
         self.bench = self.command = None  # the frame's to fill
         if not self.values and not skipped:
             raise ValueError(f"{name} has no values")
 
     @classmethod
-    def skip(cls, name, text, why):
-        return cls(name, text, "ratio", [], skipped=" ".join(str(why).split()))
+    def skip(cls, name, text, why, detail=False):
+        return cls(name, text, "ratio", [], skipped=" ".join(str(why).split()), detail=detail)
 
     def met(self):
         """True, False, or None where there is nothing to hold it against."""
@@ -39,7 +41,7 @@ class Figure:
     def row(self):
         """As in the results file."""
         row = {"bench": self.bench, "figure": self.name, "text": self.text, "unit": self.unit,
-               "runs": len(self.values), "command": self.command}
+               "runs": len(self.values), "command": self.command, "detail": self.detail}
         if self.skipped:
             return {**row, "skipped": self.skipped}
         row.update(value=rounded(statistics.median(self.values)), low=rounded(min(self.values)),
@@ -88,7 +90,7 @@ HEAD = ["figure", "median", "least … most (runs)", "budget", "", "what"]
 
 
 def table(rows):
-    """Plain text, columns aligned, a blank line and the command before each benchmark."""
+    """Plain text, columns aligned, a blank line and the command before each benchmark's."""
     lines = [HEAD] + [cells(row) for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD) - 1)]
     widths[2] = min(widths[2], 30)
@@ -105,18 +107,19 @@ def table(rows):
 def markdown(rows):
     """Rows of README's table."""
     for row in rows:
+        if row["detail"]:
+            continue
         _, value, range_of, limit, kept, text = cells(row)
         yield f"| `{row['figure']}` | {text} | {value} | {range_of} | {limit} | {kept.lower()} |"
 
 
 def read(path):
-    """(machine, rows) of a results file."""
+    """The rows of a results file."""
     with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    return lines[0], lines[1:]
+        return [json.loads(line) for line in file]
 
 
-def write(path, machine, rows):
+def write(path, rows):
     with open(path, "w", encoding="utf-8") as file:
-        for line in [machine, *rows]:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

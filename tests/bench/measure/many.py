@@ -36,7 +36,7 @@ class Crowd:
     more. A pair of processes has as many as its descriptors allow, on a port of its own."""
 
     def __init__(self, lab, stack):
-        self.lab, self.stack, self.count, self.pairs = lab, stack, 0, 0
+        self.lab, self.stack, self.count, self.processes = lab, stack, 0, []
         self.each = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500, 50_000)
 
     def grow(self, count):
@@ -50,16 +50,31 @@ class Crowd:
 
     def _pair(self, count):
         common = ("--address", self.lab.ip(self.lab.a, IPV4), "--ports",
-                  str(FIRST_PORT + self.pairs), "--hold")
-        self.stack.enter_context(started(self.lab.a, CONNLOAD, "server", *common, "--count", "0",
-                                         until="ready"))
+                  str(FIRST_PORT + len(self.processes) // 2), "--hold")
+        server = self.stack.enter_context(started(self.lab.a, CONNLOAD, "server", *common,
+                                                  "--count", "0", until="ready"))
         client = self.stack.enter_context(started(
             self.lab.b, CONNLOAD, "client", *common, "--count", str(count), "--concurrency",
             "512"))
+        self.processes += [server, client]
         report = client.stdout.readline()
         if f"finished={count} " not in report:
             raise Failure(f"connload: {report.strip()}")
-        self.pairs += 1
+
+    def end(self):
+        """All of them at once: each has many sockets to close."""
+        for process in self.processes:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def crowd_in(lab):
+    with contextlib.ExitStack() as stack:
+        crowd = Crowd(lab, stack)
+        try:
+            yield crowd
+        finally:
+            crowd.end()
 
 
 class Scrapes:
@@ -83,16 +98,25 @@ class Scrapes:
                      f"rings, {what}", "ms", self.away_ms)
 
 
-def start_seconds(lab):
-    """From the start of a daemon until it knows every socket there is."""
-    begin = time.monotonic()
-    with watching(lab):
-        return time.monotonic() - begin
+class Start:
+    """How long a daemon needs until it knows every socket there is, and the sweep it does it by."""
+
+    def __init__(self, lab):
+        begin = time.monotonic()
+        with watching(lab) as daemon:
+            self.seconds = time.monotonic() - begin
+            metrics = daemon.metrics()
+            self.sweep_us = (metrics("sweep_cost_seconds") * 1e6 /
+                             max(metrics("sweep_sockets"), 1))
 
 
-def start_figure(options, lab, size):
-    return Figure(f"start.{size}", f"start until ready, {size:,} connections there", "s",
-                  [start_seconds(lab) for _ in range(options.rounds(3))])
+def start_figures(options, lab, size):
+    runs = [Start(lab) for _ in range(options.rounds(3))]
+    yield Figure(f"start.{size}", f"start until ready, {size:,} connections there", "s",
+                 [run.seconds for run in runs])
+    if size:
+        yield Figure(f"sweep.{size}", f"CPU of a sweep for a socket, {size:,} connections", "µs",
+                     [run.sweep_us for run in runs])
 
 
 def all_bytes(daemon):
@@ -122,20 +146,19 @@ def population(options):
     """Memory, scrapes and start-up, from 1 K to 1 M connections."""
     # no sweeps between: what they find is not what is measured
     flags = ("--sweep.interval=0",)
-    with bench_lab() as lab, contextlib.ExitStack() as stack:
-        yield start_figure(options, lab, 0)
-        crowd = Crowd(lab, stack)
+    with bench_lab() as lab, crowd_in(lab) as crowd:
+        yield from start_figures(options, lab, 0)
         with watching(lab, *flags) as daemon:
             empty = all_bytes(daemon)
             yield Figure("memory.maps", "BPF maps, rings included", "MiB",
                          [map_bytes(daemon) / 2**20])
             yield from grow_watched(daemon, crowd, SIZES[:3], empty)
-        yield start_figure(options, lab, crowd.count)
+        yield from start_figures(options, lab, crowd.count)
         if options.quick:
             return
         with watching(lab, *flags) as daemon:
             yield from grow_watched(daemon, crowd, SIZES[3:], empty)
-        yield start_figure(options, lab, crowd.count)
+        yield from start_figures(options, lab, crowd.count)
 
 
 def listeners(options):

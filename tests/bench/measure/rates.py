@@ -173,6 +173,17 @@ def aborted_rate(options):
                  (AT_MOST, 0))
 
 
+@contextlib.contextmanager
+def only(cores):
+    """What is started inside runs on the first CORES alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(before)[:cores]))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Spent:
     """What connections at RATE a second cost (0: as fast as they go), for each of them."""
 
@@ -204,7 +215,7 @@ def per_connection(options):
                          f"{pace}", "µs", [run.user_us for run in runs],
                          (AT_MOST, 1) if rate == 10_000 else None)
             yield Figure(f"connection.bpf.{name}", f"its BPF programs' time for a connection, at "
-                         f"{pace} (kernel.bpf_stats, whose own time is in it)", "µs",
+                         f"{pace} (kernel.bpf_stats, its own time included)", "µs",
                          [run.bpf_us for run in runs])
     yield Figure("connection.records", "records of a connection that its client closes",
                  "count", [run.records for run in runs])
@@ -229,12 +240,33 @@ def live_programs(options):
     for (mode, name), values in sorted(seen.items()):
         yield Figure(f"live.{mode}.{name}", f"`{name}` under the saturating load, capture by "
                      f"{mode}: ns a run (kernel.bpf_stats, its own time included)", "ns", values,
-                     (AT_MOST, 250))
+                     (AT_MOST, 250), detail=name.endswith("_nested"))
+
+
+def cores(options):
+    """The same on one core and on two: what sharing costs."""
+    for number in (1, 2):
+        if number > len(os.sched_getaffinity(0)):
+            raise Skip("this machine has one core")
+        what = f"everything on {number} core{'s' if number > 1 else ''}"
+        with only(number), bench_lab() as lab, connload_server(lab) as server:
+            load = Load(lab, server, options.seconds(1), HOW["fin"])
+            ratios, off = kept(load, {"tcx": Watched(lab, "tcx")}, options.rounds(3))
+            runs = [Spent(lab, options, 0) for _ in range(options.rounds(3))]
+        yield Figure(f"cores.{number}.off", f"connections a second without it, {what}",
+                     "per second", [row[0] for row in off], detail=True)
+        yield Figure(f"cores.{number}.cpu", f"kept by the daemon (tcx) for the same CPU time, "
+                     f"{what}", "ratio", ratios["tcx"][1])
+        yield Figure(f"cores.{number}.user", f"the daemon's CPU time for a connection, {what}",
+                     "µs", [run.user_us for run in runs])
+        yield Figure(f"cores.{number}.bpf", f"its BPF programs' time for a connection, {what}",
+                     "µs", [run.bpf_us for run in runs])
 
 
 BENCHES = [
     ("connection_rate", 240, connection_rate),
     ("aborted_rate", 60, aborted_rate),
-    ("per_connection", 120, per_connection),
+    ("per_connection", 200, per_connection),
     ("live_programs", 60, live_programs),
+    ("cores", 120, cores),
 ]
