@@ -149,7 +149,8 @@ static __always_inline bool sample_takes(const struct sampling_site *site, const
 		if (!taken)
 			sample_suppress(site, kind);
 	}
-	if (sample_turn())
+	/* State changes follow from segments: it is these that a budget is of. */
+	if (kind != SAMPLING_STATE && sample_turn())
 		sample_account(site, taken);
 	return taken;
 }

@@ -145,7 +145,7 @@ static const struct flag flags[] = {
 	{ "ring.bytes", "BYTES", FLAG_POWER, AT(ring_bytes), NULL, RING_BYTES_MIN, RING_BYTES_MAX,
 	  .help = "size of each CPU's ring buffer, one for each of the two kinds; without it 64 MiB "
 		  "are shared out, 1 to 4 MiB each" },
-	{ "flood.budget", "N", FLAG_NUMBER, AT(flood_budget), "0", 0, 1u << 30,
+	{ "flood.budget", "N", FLAG_NUMBER, AT(flood_budget), "1000000", 0, 1u << 30,
 	  .help = "records a second of one listener, or of an interface's segments to no socket; "
 		  "beyond it only every 2nd, 4th, ... connection is followed, and all are counted; "
 		  "0: no limit" },

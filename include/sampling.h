@@ -22,11 +22,13 @@
  * Ports have a slot each, shifted by a number of the namespace's: where one is watched, no two
  * share one; of several, unlike ports may, once in 65,536 pairs. Interfaces share 1,024 slots.
  *
- * A slot's budget is so many records a window. Used up before the window is over, it raises the
- * shift at once, by as much as the time it took says (grow fast). SAMPLING_CALM windows in a row
- * that half the budget would have done for with a lesser shift lower it to what the busiest of
- * them needs, in one step (shrink slowly): each change costs those flows that are then in their
- * handshake. So after a flood the shift is 0 again within two such runs, 18 windows: 2.4 s.
+ * A slot's budget is so many records a window, of all that strangers can multiply: state changes,
+ * which follow from segments, are left out with their flow and cost the budget nothing. Used up
+ * before the window is over, it raises the shift at once, by as much as the time it took says
+ * (grow fast). SAMPLING_CALM windows in a row that half the budget would have done for with a
+ * lesser shift lower it to what the busiest of them needs, in one step (shrink slowly): each
+ * change costs those flows that are then in their handshake. So after a flood the shift is 0
+ * again within two such runs, 18 windows: 2.4 s.
  *
  * Every SAMPLING_STRIDE-th record of a CPU is counted, as that many: a word that all CPUs write
  * is not to be had for each. Pure but for the atomic operations on the slot; the same text is

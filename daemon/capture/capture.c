@@ -535,6 +535,11 @@ uint32_t capture_sampling_shift(const struct capture *capture, const struct conn
 	return sampling_maps_shift(loader_sampling(capture->loader), &site);
 }
 
+uint32_t capture_sampled(const struct capture *capture)
+{
+	return sampling_maps_active(loader_sampling(capture->loader));
+}
+
 uint32_t capture_netns(const struct capture *capture)
 {
 	return loader_netns(capture->loader);

@@ -21,7 +21,7 @@ struct interface_row {
 	char interface[IF_NAMESIZE];
 	char hook[MODE_NAME_MAX]; /* ingress | egress */
 	char mode[MODE_NAME_MAX]; /* xdp_native | xdp_generic | tcx | clsact */
-	uint32_t netns;
+	uint32_t netns, ifindex;
 };
 
 /* One row of tcpwitness_program_*: interface is "" for tracepoints. */
@@ -73,6 +73,16 @@ struct sampling_stats {
 	struct sampling_row rows[SAMPLING_ROWS_MAX];
 	struct sampling_row other; /* shift: the largest; its site means nothing */
 };
+
+/* Handshakes that were completed and not followed. */
+static inline uint64_t sampling_born(const struct sampling_stats *stats)
+{
+	uint64_t born = stats->other.counters.born;
+
+	for (uint32_t i = 0; i < stats->nr_rows; i++)
+		born += stats->rows[i].counters.born;
+	return born;
+}
 
 /* What one CPU's rings had no room for. */
 struct loss_row {

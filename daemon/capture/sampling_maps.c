@@ -57,11 +57,16 @@ void sampling_maps_fini(struct sampling_maps *maps)
 	memset(maps, 0, sizeof(*maps));
 }
 
+uint32_t sampling_maps_active(const struct sampling_maps *maps)
+{
+	return *(const volatile uint32_t *)maps->active;
+}
+
 void sampling_maps_pass_time(const struct sampling_maps *maps, uint64_t now_ns)
 {
 	uint32_t window = (uint32_t)(now_ns >> SAMPLING_WINDOW_SHIFT);
 
-	if (!*(const volatile uint32_t *)maps->active)
+	if (!sampling_maps_active(maps))
 		return;
 	for (uint32_t i = 0; i < SAMPLING_SLOTS; i++) {
 		/* as bpf/sampling.bpf.c has it: the least that is taken for a frame */
@@ -119,7 +124,7 @@ void sampling_maps_read(const struct sampling_maps *maps, struct sampling_stats 
 {
 	const struct sampling_site elsewhere = { 0 };
 
-	ret->active = *(const volatile uint32_t *)maps->active;
+	ret->active = sampling_maps_active(maps);
 	sites_refresh(maps);
 	for (uint32_t i = 0; i < maps->sites->count; i++) {
 		const struct sampling_site *site = &maps->sites->at[i];

@@ -25,6 +25,9 @@ void sampling_maps_fini(struct sampling_maps *maps);
 /* Ends the windows that no record has ended. */
 void sampling_maps_pass_time(const struct sampling_maps *maps, uint64_t now_ns);
 
+/* How many slots are sampled now. */
+uint32_t sampling_maps_active(const struct sampling_maps *maps);
+
 /* Now; 0: every flow is followed. */
 uint32_t sampling_maps_shift(const struct sampling_maps *maps, const struct sampling_site *site);
 

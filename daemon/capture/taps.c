@@ -278,6 +278,7 @@ static void hook_list(const struct tap *tap, int direction, struct capture_stats
 
 	strcpy(row->interface, tap->interface.name);
 	row->netns = tap->space->netns;
+	row->ifindex = tap->interface.ifindex;
 	strcpy(row->hook, direction == ATTACH_INGRESS ? "ingress" : "egress");
 	strcpy(row->mode, hook_mode_name(tap->attachment.hooks[direction].mode));
 	strcpy(program->program, hook_program(&tap->attachment, direction));

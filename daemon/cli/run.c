@@ -117,6 +117,30 @@ static void snapshot_spaces(const struct run *run, struct export_view *view)
 	}
 }
 
+static bool is_listed(const struct export_view *view, const struct sampling_site *site)
+{
+	for (size_t i = 0; i < view->nr_listeners; i++)
+		if (view->listeners[i].key.netns == site->netns &&
+		    view->listeners[i].key.local_port == site->port)
+			return true;
+	return site->ifindex != 0;
+}
+
+/* Of the listeners without a row that which is followed least. */
+static void snapshot_sampling(const struct run *run, struct export_view *view)
+{
+	const struct sampling_stats *sampling = &view->capture.sampling;
+
+	for (size_t i = 0; i < view->nr_listeners; i++)
+		view->listeners[i].sampling_shift =
+			capture_sampling_shift(run->capture, &view->listeners[i].key);
+	for (uint32_t i = 0; i < sampling->nr_rows; i++)
+		if (!is_listed(view, &sampling->rows[i].site))
+			view->other.sampling_shift =
+				MAX(view->other.sampling_shift, sampling->rows[i].shift);
+	view->tracker.opened[ROLE_SERVER] += sampling_born(sampling);
+}
+
 static void snapshot(void *context, struct export_view *view)
 {
 	struct run *run = context;
@@ -135,6 +159,7 @@ static void snapshot(void *context, struct export_view *view)
 		run->pipeline.listeners, view->listeners, view->listeners_max,
 		&view->total_listeners, &view->other);
 	listening_fill(run->listening, view);
+	snapshot_sampling(run, view);
 	view->started_ns = run->started_ns;
 	view->ready = run->seeded;
 }
@@ -193,6 +218,7 @@ static void health(void *context, struct export_health *ret)
 	const struct ledger_counts counts = ledger_counts(run->pipeline.ledger);
 
 	ret->ready = run->seeded;
+	ret->sampled = capture_sampled(run->capture);
 	memcpy(ret->open, counts.open, sizeof(ret->open));
 }
 

@@ -293,7 +293,11 @@ static void answer_ready(struct answers *answers, const struct question *questio
 	(void)question;
 	if (!is_healthy(answers, answer, &health))
 		return;
-	if (health.ready)
+	if (health.ready && health.sampled)
+		answer_text(
+			answer, STATUS_OK,
+			"ready; in a flood: not every connection is followed, all are counted\n");
+	else if (health.ready)
 		answer_text(answer, STATUS_OK, "ready\n");
 	else
 		answer_text(answer, STATUS_UNAVAILABLE, "not ready: still attaching\n");

@@ -146,6 +146,7 @@ void api_status(const struct export_view *view, struct text *out)
 	status_comparison(&json, &view->tracker);
 	json_u64(&json, "listeners", view->total_listeners);
 	status_records(&json, &view->capture);
+	api_sampling(view, &json);
 	status_attachments(&json, &view->capture);
 	json_object_begin(&json, "events");
 	json_u64(&json, "written", view->events.written);

@@ -27,6 +27,9 @@ void api_begin(struct json *json, struct text *out, uint64_t wall_ns);
 void api_end(struct json *json);
 
 void api_status(const struct export_view *view, struct text *out);
+/* "sampling", a member of api_status() */
+void api_sampling(const struct export_view *view, struct json *json);
+
 void api_listeners(const struct export_view *view, struct text *out);
 
 /* next_cursor 0: the end of the table. */

@@ -22,6 +22,25 @@ static inline void sample3(struct exposition *e, const char *a, const char *b, c
 	expose_sample(e, (const char *const[]){ a, b, c }, value);
 }
 
+/* collect_capture.c */
+void collect_by_ring(struct exposition *e);
+void collect_records_rejected(struct exposition *e);
+void collect_records_lost(struct exposition *e);
+void collect_last_record(struct exposition *e);
+void collect_interfaces(struct exposition *e);
+void collect_interface_segments(struct exposition *e);
+void collect_programs(struct exposition *e);
+void collect_program_seconds(struct exposition *e);
+void collect_program_runs(struct exposition *e);
+void collect_program_misses(struct exposition *e);
+
+/* collect_sampling.c */
+void collect_sampling_shifts(struct exposition *e);
+void collect_sampling_active(struct exposition *e);
+void collect_sampling_changes(struct exposition *e);
+void collect_sampling_suppressed(struct exposition *e);
+void collect_sampling_handshakes(struct exposition *e);
+
 /* collect_comparison.c */
 void collect_divergences(struct exposition *e);
 void collect_divergence_durations(struct exposition *e);

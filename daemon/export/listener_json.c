@@ -19,6 +19,7 @@ static void queues(struct json *json, const struct listener_row *row,
 		   const struct limits_facts *facts)
 {
 	json_u64(json, "sockets", row->members);
+	json_u64(json, "sampling_shift", row->sampling_shift);
 	json_u64(json, "syn_queue_length", row->syn_length);
 	json_u64(json, "syn_queue_limit", limits_of(facts, QUEUE_SYN).limit);
 	json_u64(json, "syn_queue_length_max", row->syn_peak);

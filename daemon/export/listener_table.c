@@ -21,6 +21,7 @@
 	X(COOKIES, "cookies")                                                                      \
 	X(DROPS, "drops")                                                                          \
 	X(REASON, "mostly")                                                                        \
+	X(FOLLOWED, "followed")                                                                    \
 	X(OWNER, "owner")
 
 enum column {
@@ -202,6 +203,12 @@ static void write_cell(const struct line *line, enum column column, char cell[CE
 		break;
 	case COLUMN_REASON:
 		strcpy(cell, line->worst < 0 ? "-" : drop_labels[line->worst]);
+		break;
+	case COLUMN_FOLLOWED:
+		if (row->sampling_shift)
+			snprintf(cell, CELL_MAX, "1/%u", 1u << row->sampling_shift);
+		else
+			strcpy(cell, "all");
 		break;
 	case COLUMN_OWNER:
 	case COLUMN_NR:

@@ -45,17 +45,6 @@ static const char *const retransmit_labels[] = {
 #undef X
 };
 
-static const char *const reject_labels[] = {
-#define X(name, label) label,
-	REJECT_REASONS(X)
-#undef X
-};
-
-static const char *const ring_labels[RING_NR] = {
-	[RING_SEGMENT] = "segment",
-	[RING_KERNEL] = "kernel",
-};
-
 /* ---- connections ---- */
 
 static void connections(struct exposition *e)
@@ -205,117 +194,6 @@ static void anomalies(struct exposition *e)
 }
 
 /* ---- the daemon's own truth ---- */
-
-static void by_ring(struct exposition *e)
-{
-	for (int ring = 0; ring < RING_NR; ring++)
-		sample1(e, ring_labels[ring], e->values[ring]);
-}
-
-static void records_rejected(struct exposition *e)
-{
-	for (int ring = 0; ring < RING_NR; ring++)
-		for (int reason = 0; reason < REJECT_NR; reason++)
-			sample2(e, ring_labels[ring], reject_labels[reason],
-				e->view->capture.rejected[ring][reason]);
-}
-
-static void records_lost(struct exposition *e)
-{
-	const struct capture_stats *capture = &e->view->capture;
-	char cpu[16];
-
-	for (uint32_t i = 0; i < capture->nr_losses; i++) {
-		snprintf(cpu, sizeof(cpu), "%u", capture->losses[i].cpu);
-		for (int ring = 0; ring < RING_NR; ring++)
-			sample2(e, ring_labels[ring], cpu, capture->losses[i].lost[ring]);
-	}
-}
-
-static void last_record(struct exposition *e)
-{
-	uint64_t newest_ns = 0;
-
-	for (int ring = 0; ring < RING_NR; ring++)
-		if (e->view->capture.last_record_ns[ring] > newest_ns)
-			newest_ns = e->view->capture.last_record_ns[ring];
-	expose_sample(e, NULL, newest_ns ? view_wall_ns(e->view, newest_ns) : 0);
-}
-
-/* An interface has a row for each: of what it received, of what it sent. */
-#define ATTACHED_DIRECTIONS 2
-
-/* "" for what belongs to no namespace. */
-static const char *netns_of(const struct exposition *e, uint32_t netns, char room[12])
-{
-	return netns ? view_netns(e->view, netns, room) : "";
-}
-
-static void interfaces(struct exposition *e)
-{
-	char number[12];
-
-	for (uint32_t i = 0; i < e->view->capture.nr_interfaces; i++) {
-		const struct interface_row *row = &e->view->capture.interfaces[i];
-
-		expose_sample(e,
-			      (const char *const[]){ row->interface, row->hook, row->mode,
-						     netns_of(e, row->netns, number) },
-			      1);
-	}
-}
-
-static void interface_segments(struct exposition *e)
-{
-	static const char *const directions[ATTACHED_DIRECTIONS] = { "received", "sent" };
-	const struct capture_stats *capture = &e->view->capture;
-	char number[12];
-
-	for (uint32_t i = 0; i < capture->nr_interfaces / ATTACHED_DIRECTIONS; i++) {
-		const struct interface_row *row = &capture->interfaces[ATTACHED_DIRECTIONS * i];
-		const struct segment_counters *counters = &capture->by_interface[i];
-		uint64_t sums[ATTACHED_DIRECTIONS] = { 0 };
-
-		for (int kind = 0; kind < SEGMENT_NR; kind++) {
-			sums[0] += counters->received[kind];
-			sums[1] += counters->sent[kind];
-		}
-		for (int direction = 0; direction < ATTACHED_DIRECTIONS; direction++)
-			sample3(e, row->interface, netns_of(e, row->netns, number),
-				directions[direction], sums[direction]);
-	}
-}
-
-static void programs(struct exposition *e)
-{
-	char number[12];
-
-	for (uint32_t i = 0; i < e->view->capture.nr_programs; i++) {
-		const struct program_row *row = &e->view->capture.programs[i];
-
-		sample3(e, row->program, row->interface, netns_of(e, row->netns, number),
-			row->attached != 0);
-	}
-}
-
-static void program_seconds(struct exposition *e)
-{
-	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
-		sample1(e, e->view->capture.costs[i].program,
-			e->view->capture.costs[i].run_time_ns);
-}
-
-static void program_runs(struct exposition *e)
-{
-	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
-		sample1(e, e->view->capture.costs[i].program, e->view->capture.costs[i].runs);
-}
-
-static void program_misses(struct exposition *e)
-{
-	for (uint32_t i = 0; i < e->view->capture.nr_costs; i++)
-		sample1(e, e->view->capture.costs[i].program, e->view->capture.costs[i].misses);
-}
 
 static void ready(struct exposition *e)
 {
@@ -468,6 +346,9 @@ static const struct metric metrics[] = {
 	{ "tcpwitness_listener_drops_total", METRIC_COUNTER, UNIT_NONE, "listener,netns,reason",
 	  collect_listener_drops, 0,
 	  "SYNs and final ACKs that the listener turned away, and why." },
+	{ "tcpwitness_listener_sampling_shift", METRIC_GAUGE, UNIT_NONE, "listener,netns",
+	  collect_listener_gauge, ROW(sampling_shift),
+	  "One connection in 2^n is followed; 0: all, more: a flood beyond --flood.budget." },
 	{ "tcpwitness_listener_knob_info", METRIC_INFO, UNIT_NONE, "listener,netns,queue,knob",
 	  collect_listener_knobs, 0, "Which setting limits each queue." },
 	{ "tcpwitness_listener_owner_info", METRIC_INFO, UNIT_NONE,
@@ -480,23 +361,24 @@ static const struct metric metrics[] = {
 	  collect_listen_sysctls, 0, "Settings of the network namespace that listeners go by." },
 	{ "tcpwitness_syn_queue_test_info", METRIC_INFO, UNIT_NONE, "full", collect_syn_queue_test,
 	  0, "When this kernel takes a SYN queue for full, as observed." },
-	{ "tcpwitness_records_attempted_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	{ "tcpwitness_records_attempted_total", METRIC_COUNTER, UNIT_NONE, "ring", collect_by_ring,
 	  AT(capture.attempted),
 	  "Records BPF tried to write: decoded, rejected, lost and pending together." },
-	{ "tcpwitness_records_decoded_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	{ "tcpwitness_records_decoded_total", METRIC_COUNTER, UNIT_NONE, "ring", collect_by_ring,
 	  AT(capture.decoded), "Records decoded." },
 	{ "tcpwitness_records_rejected_total", METRIC_COUNTER, UNIT_NONE, "ring,reason",
-	  records_rejected, 0, "Records the decoder refused." },
-	{ "tcpwitness_records_lost_total", METRIC_COUNTER, UNIT_NONE, "ring,cpu", records_lost, 0,
-	  "Records lost because that CPU's ring was full." },
-	{ "tcpwitness_records_pending", METRIC_GAUGE, UNIT_NONE, "ring", by_ring,
+	  collect_records_rejected, 0, "Records the decoder refused." },
+	{ "tcpwitness_records_lost_total", METRIC_COUNTER, UNIT_NONE, "ring,cpu",
+	  collect_records_lost, 0, "Records lost because that CPU's ring was full." },
+	{ "tcpwitness_records_pending", METRIC_GAUGE, UNIT_NONE, "ring", collect_by_ring,
 	  AT(capture.pending), "Records written and not yet decoded." },
-	{ "tcpwitness_records_late_total", METRIC_COUNTER, UNIT_NONE, "ring", by_ring,
+	{ "tcpwitness_records_late_total", METRIC_COUNTER, UNIT_NONE, "ring", collect_by_ring,
 	  AT(capture.late),
 	  "Records that came behind the merge's watermark; applied all the same." },
-	{ "tcpwitness_last_record_timestamp_seconds", METRIC_GAUGE, UNIT_SECONDS, "", last_record,
-	  0, "When the newest record was made, since the epoch; 0 before the first." },
-	{ "tcpwitness_ring_lag_seconds", METRIC_GAUGE, UNIT_SECONDS, "ring", by_ring,
+	{ "tcpwitness_last_record_timestamp_seconds", METRIC_GAUGE, UNIT_SECONDS, "",
+	  collect_last_record, 0,
+	  "When the newest record was made, since the epoch; 0 before the first." },
+	{ "tcpwitness_ring_lag_seconds", METRIC_GAUGE, UNIT_SECONDS, "ring", collect_by_ring,
 	  AT(capture.lag_ns), "Age of the ring's newest record when it was read." },
 	{ "tcpwitness_sweeps_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(capture.sweeps.sweeps), "Sweeps of all TCP sockets that came to their end." },
@@ -509,6 +391,22 @@ static const struct metric metrics[] = {
 	{ "tcpwitness_sweep_stalled", METRIC_GAUGE, UNIT_NONE, "", scalar,
 	  AT(capture.sweeps.stalled),
 	  "1 while the sweep waits for the lock of a socket that its owner holds." },
+	{ "tcpwitness_sampling_shift", METRIC_GAUGE, UNIT_NONE, "netns,port,interface",
+	  collect_sampling_shifts, 0,
+	  "Of the flows to a local port, or without a socket on an interface, one in 2^n is followed." },
+	{ "tcpwitness_sampling_sites", METRIC_GAUGE, UNIT_NONE, "", collect_sampling_active, 0,
+	  "Ports and interfaces where not every flow is followed now." },
+	{ "tcpwitness_sampling_budget", METRIC_GAUGE, UNIT_NONE, "", scalar,
+	  AT(capture.sampling.budget),
+	  "Records a second that one of them may make: --flood.budget; 0: no limit." },
+	{ "tcpwitness_sampling_changes_total", METRIC_COUNTER, UNIT_NONE, "direction",
+	  collect_sampling_changes, 0, "Changes of the sampling shifts." },
+	{ "tcpwitness_sampling_suppressed_records_total", METRIC_COUNTER, UNIT_NONE,
+	  "netns,port,interface,record", collect_sampling_suppressed, 0,
+	  "Records not made because their flow is not followed." },
+	{ "tcpwitness_sampling_suppressed_handshakes_total", METRIC_COUNTER, UNIT_NONE, "",
+	  collect_sampling_handshakes, 0,
+	  "Handshakes completed that were not followed: counted in connections_opened_total." },
 	{ "tcpwitness_flow_table_entries", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.entries),
 	  "Connections in the flow table." },
 	{ "tcpwitness_flow_table_limit", METRIC_GAUGE, UNIT_NONE, "", scalar, AT(tracker.limit),
@@ -522,19 +420,21 @@ static const struct metric metrics[] = {
 	{ "tcpwitness_history_overwritten_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(history.overwritten), "Events that made room for newer ones." },
 	{ "tcpwitness_interface_info", METRIC_INFO, UNIT_NONE, "interface,hook,mode,netns",
-	  interfaces, 0, "Watched interfaces: which hook, attached how." },
+	  collect_interfaces, 0, "Watched interfaces: which hook, attached how." },
 	{ "tcpwitness_interface_segments_total", METRIC_COUNTER, UNIT_NONE,
-	  "interface,netns,direction", interface_segments, 0,
+	  "interface,netns,direction", collect_interface_segments, 0,
 	  "TCP segments of this host by interface; one that two interfaces see counts at both." },
 	{ "tcpwitness_program_attached", METRIC_GAUGE, UNIT_NONE, "program,interface,netns",
-	  programs, 0, "1 where the BPF program is attached; tracepoints have no interface." },
+	  collect_programs, 0,
+	  "1 where the BPF program is attached; tracepoints have no interface." },
 	{ "tcpwitness_program_run_seconds_total", METRIC_COUNTER, UNIT_SECONDS, "program",
-	  program_seconds, 0,
+	  collect_program_seconds, 0,
 	  "Time in BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
-	{ "tcpwitness_program_runs_total", METRIC_COUNTER, UNIT_NONE, "program", program_runs, 0,
+	{ "tcpwitness_program_runs_total", METRIC_COUNTER, UNIT_NONE, "program",
+	  collect_program_runs, 0,
 	  "Runs of BPF programs; 0 unless sysctl kernel.bpf_stats_enabled is 1." },
-	{ "tcpwitness_program_misses_total", METRIC_COUNTER, UNIT_NONE, "program", program_misses,
-	  0,
+	{ "tcpwitness_program_misses_total", METRIC_COUNTER, UNIT_NONE, "program",
+	  collect_program_misses, 0,
 	  "Events that passed a BPF program by because it was running on that CPU; those of "
 	  "on_set_state are told to on_set_state_nested." },
 	{ "tcpwitness_events_written_total", METRIC_COUNTER, UNIT_NONE, "", scalar,

@@ -34,6 +34,7 @@ struct http_stats {
 struct export_health {
 	bool ready;		    /* as in export_view */
 	uint64_t open[SEVERITY_NR]; /* divergences */
+	uint32_t sampled;	    /* sites where not every flow is followed */
 };
 
 /* What a namespace says of its listeners. */

@@ -26,6 +26,7 @@ struct listener_row {
 	uint32_t pid; /* 0 = unknown */
 	char comm[REC_COMM_BYTES];
 	struct place place;
+	uint32_t sampling_shift; /* one connection in 2^shift is followed; whoever asks fills it in */
 	bool labelled;
 };
 

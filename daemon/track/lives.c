@@ -258,6 +258,9 @@ void tracker_count_opened(struct tracker *tracker, struct conn *conn, enum conne
 {
 	if (conn->flags & CONN_OPENED)
 		return;
+	/* Its child was born untold: BPF has counted it. */
+	if (role == ROLE_SERVER && !conn->changed_ns && tracker_is_sampled(tracker, conn))
+		return;
 	conn->flags |= CONN_OPENED;
 	tracker->stats.opened[role]++;
 }

@@ -57,8 +57,9 @@ static inline void fake_interfaces(struct capture_stats *capture)
 	capture->spaces[0] = (struct space_row){ FAKE_NETNS, "host" };
 	capture->nr_interfaces = 2;
 	capture->interfaces[0] =
-		(struct interface_row){ "eth\"0\\", "ingress", "xdp_native", FAKE_NETNS };
-	capture->interfaces[1] = (struct interface_row){ "bad\xff", "egress", "tcx", FAKE_NETNS };
+		(struct interface_row){ "eth\"0\\", "ingress", "xdp_native", FAKE_NETNS, 2 };
+	capture->interfaces[1] =
+		(struct interface_row){ "bad\xff", "egress", "tcx", FAKE_NETNS, 2 };
 	capture->nr_programs = 2;
 	capture->programs[0] = (struct program_row){ "witness_xdp", "veth0", 1, FAKE_NETNS };
 	capture->programs[1] = (struct program_row){ "witness_state", "", 1, 0 };
