@@ -68,6 +68,11 @@ void report_life(struct json *json, const struct connection_report *report, uint
 		if (report->anomalies & (1u << anomaly))
 			json_string(json, NULL, fsm_anomaly_label(anomaly));
 	json_array_end(json);
+	json_array_begin(json, "seen");
+	for (int kind = 0; kind < SEEN_NR; kind++)
+		if (report->seen & 1u << kind)
+			json_string(json, NULL, seen_label(kind));
+	json_array_end(json);
 	json_bool(json, "observable", report->observable);
 	json_string(json, "why", report->observable ? NULL : unobservable_label(report->why));
 }

@@ -150,6 +150,7 @@ void conn_report(const struct conn *conn, struct connection_report *ret)
 	ret->kernel_steps = copy_path(&conn->kernel_path, ret->kernel_path);
 	ret->divergences = conn->divergences;
 	ret->anomalies = conn->anomalies;
+	ret->seen = conn->seen;
 	ret->observable = !(conn->flags & CONN_UNOBSERVABLE);
 	ret->why = conn->why;
 	ret->cookie = conn->kernel.cookie;

@@ -109,6 +109,7 @@ struct conn {
 	uint8_t change_from, change_to, change_bits; /* of the newest state change */
 	uint8_t tries; /* looks since the views parted; polls of a half-open connection */
 	uint8_t doubt; /* enum conn_doubt */
+	uint8_t seen;  /* bit per enum seen_kind */
 	bool in_use;   /* flowtable's */
 };
 

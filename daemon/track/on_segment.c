@@ -185,6 +185,25 @@ static void note_syn(struct tracker *tracker, struct conn *conn, const struct ob
 	finding->syns++;
 }
 
+/* What a segment is, beside whatever else it is: bits by enum seen_kind. */
+static uint8_t kinds_of(const struct rec_segment *rec, bool all)
+{
+	bool syn = rec->tcp_flags & TCPF_SYN, ack = rec->tcp_flags & TCPF_ACK;
+	uint8_t kinds = 0;
+
+	if (syn)
+		kinds |= ack ? 1u << SEEN_SYNACK : 1u << SEEN_SYN;
+	else if (all && ack)
+		kinds |= 1u << SEEN_ACK;
+	if (all && rec->payload_bytes)
+		kinds |= 1u << SEEN_DATA;
+	if (rec->tcp_flags & TCPF_FIN)
+		kinds |= 1u << SEEN_FIN;
+	if (rec->tcp_flags & TCPF_RST)
+		kinds |= 1u << SEEN_RST;
+	return kinds;
+}
+
 static void note_segment(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
@@ -195,6 +214,7 @@ static void note_segment(struct tracker *tracker, struct conn *conn, const struc
 	conn->last_ack = rec->ack;
 	conn->last_payload = rec->payload_bytes;
 	conn->last_flags = rec->tcp_flags;
+	conn->seen |= kinds_of(rec, tracker->settings.wire_only);
 	conn->last_ip_id = rec->ip_id;
 	conn->last_ifindex = rec->ifindex;
 	conn->flags &= (uint16_t)~CONN_LAST_SENT;

@@ -75,6 +75,7 @@ struct connection_report {
 	uint8_t local_steps, remote_steps, kernel_steps;		   /* entries used */
 	uint32_t divergences; /* bit per enum divergence_kind, ever opened */
 	uint32_t anomalies;   /* bit per enum fsm_anomaly < 32 */
+	uint8_t seen;	      /* bit per enum seen_kind */
 	bool observable;
 	enum unobservable_reason why; /* when not observable */
 	uint64_t cookie;

@@ -73,6 +73,12 @@ static const char *const ends[] = {
 #undef X
 };
 
+static const char *const seen_kinds[] = {
+#define X(name, label) [SEEN_##name] = label,
+	SEEN_KINDS(X)
+#undef X
+};
+
 static const char *const connect_failures[] = {
 #define X(name, label) [CONNECT_##name] = label,
 	CONNECT_FAILURES(X)
@@ -164,6 +170,11 @@ const char *role_label(enum connection_role role)
 const char *end_label(enum connection_end end)
 {
 	return ends[end];
+}
+
+const char *seen_label(enum seen_kind kind)
+{
+	return seen_kinds[kind];
 }
 
 const char *connect_failure_label(enum connect_failure failure)

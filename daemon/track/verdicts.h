@@ -179,6 +179,25 @@ enum connect_failure {
 	CONNECT_NR
 };
 
+/*
+ * Kinds of segments that are seen of a connection, in either direction; one may be of several.
+ * In the order of tshark's tcp.completeness, so that the two can be held against each other.
+ */
+#define SEEN_KINDS(X)                                                                              \
+	X(SYN, "syn")                                                                              \
+	X(SYNACK, "synack")                                                                        \
+	X(ACK, "ack")	/* of captures: live most are not recorded */                              \
+	X(DATA, "data") /* the same */                                                             \
+	X(FIN, "fin")                                                                              \
+	X(RST, "rst")
+
+enum seen_kind {
+#define X(name, label) SEEN_##name,
+	SEEN_KINDS(X)
+#undef X
+	SEEN_NR
+};
+
 enum connection_view {
 	VIEW_WIRE = 0,
 	VIEW_KERNEL = 1,
@@ -203,6 +222,7 @@ const char *condition_look_at(enum condition condition);
 const char *close_cause_label(enum close_cause cause);
 const char *role_label(enum connection_role role);
 const char *end_label(enum connection_end end);
+const char *seen_label(enum seen_kind kind);
 const char *connect_failure_label(enum connect_failure failure);
 const char *sweep_correction_label(enum sweep_correction correction);
 const char *view_label(enum connection_view view);

@@ -168,6 +168,7 @@ static inline struct connection_report fake_report(void)
 		.kernel_path = { KS_LISTEN, KS_NEW_SYN_RECV },
 		.kernel_steps = 2,
 		.divergences = 1u << DIVERGENCE_ACCEPT_QUEUE_OVERFLOW,
+		.seen = 1u << SEEN_SYN | 1u << SEEN_SYNACK | 1u << SEEN_FIN,
 		.observable = true,
 	};
 }

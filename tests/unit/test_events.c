@@ -89,7 +89,8 @@ static void test_lines(void **state)
 					 "\"opened\":\"2025-12-31T23:59:58.123456789Z\","
 					 "\"closed\":\"2026-01-01T00:00:00.123456789Z\","
 					 "\"divergences\":[\"accept_queue_overflow\"],"
-					 "\"anomalies\":[],\"observable\":true,\"why\":null,"
+					 "\"anomalies\":[],\"seen\":[\"syn\",\"synack\",\"fin\"],"
+					 "\"observable\":true,\"why\":null,"
 					 "\"ended\":\"remote_reset\"}\n");
 }
 

@@ -73,7 +73,7 @@ static void test_connections(void **state)
 	reports[1].observable = false;
 	reports[1].why = UNOBSERVABLE_ADOPTED;
 	reports[1].local_steps = reports[1].remote_steps = reports[1].kernel_steps = 0;
-	reports[1].divergences = 0;
+	reports[1].divergences = reports[1].seen = 0;
 	api_connections(&instant, reports, 2, 77, &out);
 	assert_text(&out,
 		    "{\"schema\":1,\"time\":\"2026-01-01T00:00:00.123456789Z\",\"connections\":["
@@ -86,6 +86,7 @@ static void test_connections(void **state)
 		    "\"opened\":\"2025-12-31T23:59:58.123456789Z\","
 		    "\"closed\":\"2026-01-01T00:00:00.123456789Z\","
 		    "\"divergences\":[\"accept_queue_overflow\"],\"anomalies\":[],"
+		    "\"seen\":[\"syn\",\"synack\",\"fin\"],"
 		    "\"observable\":true,\"why\":null},"
 		    "{\"local\":\"10.0.0.1:80\",\"remote\":\"[fd00::9]:4711\","
 		    "\"netns\":4026531840,\"role\":\"server\",\"wire_state\":\"ESTABLISHED\","
@@ -93,7 +94,7 @@ static void test_connections(void **state)
 		    "\"remote_state\":\"FIN_WAIT_1\","
 		    "\"local_path\":[],\"remote_path\":[],\"kernel_path\":[],"
 		    "\"opened\":\"2025-12-31T23:59:58.123456789Z\",\"closed\":null,"
-		    "\"divergences\":[],\"anomalies\":[],"
+		    "\"divergences\":[],\"anomalies\":[],\"seen\":[],"
 		    "\"observable\":false,\"why\":\"adopted\"}],\"next_cursor\":77}\n");
 	api_connections(&instant, reports, 0, 0, &out);
 	assert_text(&out, "{\"schema\":1,\"time\":\"2026-01-01T00:00:00.123456789Z\","

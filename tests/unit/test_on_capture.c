@@ -30,6 +30,7 @@ static void whole_life(void **state)
 	assert_int_equal(report->key.local_port, 50000);
 	assert_true(report->observable);
 	assert_int_equal(report->anomalies, 0);
+	assert_int_equal(report->seen, (1u << SEEN_NR) - 1 - (1u << SEEN_RST));
 	assert_int_equal(report->opened_ns, CAPTURE_START_NS + 10000);
 	assert_int_equal(report->last_ns, CAPTURE_START_NS + 100000);
 	assert_int_equal(report->closed_ns, report->last_ns);
@@ -119,6 +120,7 @@ static void lives_on_one_tuple(void **state)
 	assert_int_equal(out.reports[1].end, END_LOCAL_CLOSE);
 	assert_paths(&out.reports[2], "SYN_SENT CLOSED", "CLOSED");
 	assert_paths(&out.reports[3], "SYN_SENT CLOSED", "CLOSED");
+	assert_int_equal(out.reports[2].seen, 1u << SEEN_SYN | 1u << SEEN_ACK | 1u << SEEN_RST);
 	assert_int_equal(out.reports[3].key.local_port, 443);
 	assert_int_equal(out.reports[3].role, ROLE_CLIENT);
 }
@@ -332,6 +334,8 @@ static void only_one_direction(void **state)
 	assert_int_equal(out.reports[0].why, UNOBSERVABLE_LOSS);
 	assert_int_equal(out.reports[0].anomalies, 0);
 	assert_int_equal(out.stats.gaps, 3);
+	assert_int_equal(out.reports[0].seen,
+			 1u << SEEN_SYN | 1u << SEEN_ACK | 1u << SEEN_DATA | 1u << SEEN_FIN);
 
 	file = begin(&(struct capture_file){ 0 });
 	SERVER(.flags = S | A, .seq = 500, .ack = 101);

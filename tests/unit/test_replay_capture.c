@@ -183,14 +183,14 @@ static void events_of_the_log(void **state)
 		"\"remote_path\":[\"SYN_RECEIVED\",\"CLOSED\"],\"kernel_path\":[],"
 		"\"opened\":\"2023-11-14T22:13:20.000030000Z\","
 		"\"closed\":\"2023-11-14T22:13:20.000040000Z\",\"divergences\":[],\"anomalies\":[],"
-		"\"observable\":true,\"why\":null,\"ended\":\"local_reset\"}\n"
+		"\"seen\":[\"synack\",\"rst\"],\"observable\":true,\"why\":null,\"ended\":\"local_reset\"}\n"
 		"{\"event\":\"connection\",\"schema\":1,\"time\":\"2023-11-14T22:13:20.000040000Z\","
 		"\"mono_ns\":1700000000000040000,\"local\":\"10.0.0.1:50000\","
 		"\"remote\":\"10.0.0.2:443\",\"netns\":0,\"role\":\"unknown\","
 		"\"local_path\":[\"ESTABLISHED\"],\"remote_path\":[\"ESTABLISHED\"],"
 		"\"kernel_path\":[],\"opened\":\"2023-11-14T22:13:20.000020000Z\","
 		"\"closed\":\"2023-11-14T22:13:20.000040000Z\",\"divergences\":[],\"anomalies\":[],"
-		"\"observable\":false,\"why\":\"adopted\",\"ended\":\"unknown\"}\n");
+		"\"seen\":[\"ack\"],\"observable\":false,\"why\":\"adopted\",\"ended\":\"unknown\"}\n");
 	free(printed);
 	capture_remove(file);
 }
