@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A daemon at either end of one veth pair, and what each must say about one connection.
+A capture beside each is replayed in the end: it must tell the same (replayed.py).
 
 At a it captures by XDP, at b by tcx. So a connection is judged twice, as a client's and as a
 server's, and with the roles swapped once more by the other capture mode.
@@ -11,39 +12,18 @@ import itertools
 from .daemon import Daemon
 from .lab import IPV4, IPV6, Lab
 from .raw import RawPeer
+from .replayed import captured
 from .runner import Failure, case, check_equal, wait_until
 from .sockets import Pair, accept, listener
+from .states import inner, inner_kernel
 
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 PORTS = itertools.count(7100)
-
-RFC_NAMES = {
-    "SYN_RECV": "SYN_RECEIVED", "NEW_SYN_RECV": "SYN_RECEIVED", "FIN_WAIT1": "FIN_WAIT_1",
-    "FIN_WAIT2": "FIN_WAIT_2", "CLOSE": "CLOSED",
-}
 
 CLIENT_OPEN = ["SYN_SENT", "ESTABLISHED"]
 SERVER_OPEN = ["SYN_RECEIVED", "ESTABLISHED"]
 ACTIVE_CLOSE = ["FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT"]
 PASSIVE_CLOSE = ["CLOSE_WAIT", "LAST_ACK"]
-
-
-def inner(path):
-    """A path without the CLOSED or LISTEN it came from and the CLOSED it goes to: whether those
-    two are named is the event log's choice, the states between them are not."""
-    path = list(path)
-    while path and path[0] in ("CLOSED", "LISTEN", "CLOSE"):
-        path.pop(0)
-    while path and path[-1] in ("CLOSED", "CLOSE"):
-        path.pop()
-    return path
-
-
-def inner_kernel(path):
-    """As inner(), by RFC names; the kernel's two states of a handshake at a server, NEW_SYN_RECV
-    (request socket) and SYN_RECV (child), are one."""
-    names = [RFC_NAMES.get(name, name) for name in inner(path)]
-    return [name for name, _ in itertools.groupby(names)]
 
 
 class World:
@@ -196,7 +176,11 @@ def raw_server_side(world, end_name, family, options=()):
 
 @contextlib.contextmanager
 def both_ends():
-    with Lab("life") as lab, \
+    with Lab("life") as lab, captured(lab, lab.a, lab.b) as captures, \
             Daemon(lab.a, device="v0", mode="xdp") as at_a, \
             Daemon(lab.b, device="v1", mode="tcx") as at_b:
-        yield World(lab, at_a, at_b)
+        world = World(lab, at_a, at_b)
+        world.captures = captures
+        yield world
+        if captures.recorders:
+            captures.compare(world.daemons)

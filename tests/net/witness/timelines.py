@@ -28,6 +28,7 @@ from .daemon import Daemon
 from .lab import IPV4, IPV6, Lab
 from .raw import RawPeer
 from .recordlog import RecordLog
+from .replayed import captured
 from .runner import Failure, case, check, main, wait_until
 from .sockets import accept, client_of, listener
 
@@ -248,12 +249,14 @@ def _watched(mode, rto_min, sysctls):
                       lab.ip(lab.a, IPV4), "rto_min", rto_min)
             lab.a.run("ip", "-6", "route", "add", "fd09::/64", "dev", device, "metric", "10",
                       "rto_min", rto_min)
-        with Daemon(lab.a, f"--record={path}", device="v0", mode=mode) as daemon:
+        with captured(lab, lab.a) as captures, \
+                Daemon(lab.a, f"--record={path}", device="v0", mode=mode) as daemon:
             log = RecordLog(path)
             try:
                 yield World(lab, daemon, log)
             finally:
                 log.close()
+            captures.compare({lab.a: daemon})
 
 
 def play(rto_min="10s", **sysctls):
