@@ -272,7 +272,7 @@ bool compare_agree(const struct conn *conn)
 		/* The tap need not see everything; but a SYN that the kernel dropped is none. */
 		return conn->kernel.state != KS_SYN_SENT ||
 		       !(conn->evidence & EVIDENCE_SENT_DROPPED);
-	if (dialogue_syn_unanswered(&conn->talk) || conn->held_flags ||
+	if (dialogue_syn_unanswered(&conn->talk) || conn->flags & CONN_RESET_HELD ||
 	    conn->evidence & EVIDENCE_FIN_REFUSED)
 		return false;
 	if (fsm_is_synchronized(wire) && dialogue_fin_pending(&conn->talk))

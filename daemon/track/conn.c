@@ -6,13 +6,20 @@
 
 #include "tcp_defs.h"
 
+#define COUNT_SHIFT 60u
+
+uint8_t state_path_count(const struct state_path *path)
+{
+	return (uint8_t)(path->nibbles >> COUNT_SHIFT);
+}
+
 void state_path_push(struct state_path *path, uint8_t state)
 {
 	unsigned int shift;
 
-	if (path->count < PATH_MAX_STATES)
-		path->count++;
-	shift = 4u * (path->count - 1);
+	if (state_path_count(path) < PATH_MAX_STATES)
+		path->nibbles += 1ull << COUNT_SHIFT;
+	shift = 4u * (state_path_count(path) - 1u);
 	path->nibbles &= ~(0xfull << shift);
 	path->nibbles |= (uint64_t)state << shift;
 }
@@ -25,7 +32,6 @@ uint8_t state_path_at(const struct state_path *path, uint8_t index)
 void conn_begin(struct conn *conn, uint64_t now_ns, uint16_t epoch)
 {
 	conn->opened_ns = now_ns;
-	conn->last_ns = now_ns;
 	conn->epoch = epoch;
 	conn->role = ROLE_UNKNOWN;
 	conn->end = END_UNKNOWN;
@@ -35,6 +41,13 @@ void conn_begin(struct conn *conn, uint64_t now_ns, uint16_t epoch)
 enum fsm_state conn_local_state(const struct conn *conn)
 {
 	return conn->talk.local.state;
+}
+
+uint64_t conn_last_ns(const struct conn *conn)
+{
+	if (conn->flags & CONN_CHANGED_LAST)
+		return conn->changed_ns;
+	return conn->segment_ns ? conn->segment_ns : conn->opened_ns;
 }
 
 void conn_set_unobservable(struct conn *conn, enum unobservable_reason why)
@@ -120,9 +133,11 @@ void conn_note_reset(struct conn *conn, bool sent, enum fsm_state from)
 
 static uint8_t copy_path(const struct state_path *path, uint8_t states[PATH_MAX_STATES])
 {
-	for (uint8_t i = 0; i < path->count; i++)
+	uint8_t count = state_path_count(path);
+
+	for (uint8_t i = 0; i < count; i++)
 		states[i] = state_path_at(path, i);
-	return path->count;
+	return count;
 }
 
 enum connection_end conn_ended(const struct conn *conn)
@@ -140,7 +155,7 @@ void conn_report(const struct conn *conn, struct connection_report *ret)
 	ret->role = conn->role;
 	ret->end = conn_ended(conn);
 	ret->opened_ns = conn->opened_ns;
-	ret->last_ns = conn->last_ns;
+	ret->last_ns = conn_last_ns(conn);
 	ret->local_state = conn->talk.local.state;
 	ret->remote_state = conn->talk.remote.state;
 	ret->kernel_state = conn->kernel.state;

@@ -18,14 +18,17 @@
 #include "track/verdicts.h"
 
 /* States in order of entry, four bits each, oldest in the lowest; all our states are below 16.
- * A full path keeps its beginning, and its last place follows the present. */
+ * A full path keeps its beginning, and its last place follows the present. The highest four bits
+ * count them. */
 struct state_path {
 	uint64_t nibbles;
-	uint8_t count;
 };
+
+_Static_assert(PATH_MAX_STATES < 15, "a path and its count are one word");
 
 void state_path_push(struct state_path *path, uint8_t state);
 uint8_t state_path_at(const struct state_path *path, uint8_t index);
+uint8_t state_path_count(const struct state_path *path);
 
 /* What snapshots and drop records said that a bare state does not. */
 enum conn_evidence {
@@ -59,6 +62,8 @@ enum conn_flag {
 	CONN_MINISOCKET_GONE = 0x800,  /* by what was seen on the wire */
 	CONN_RESET_SENT = 0x1000,      /* our RST ended it */
 	CONN_MINISOCKET_SEEN = 0x2000, /* a snapshot or a look has shown its minisocket */
+	CONN_RESET_HELD = 0x4000,      /* its finding has a RST that waits, see resets.c */
+	CONN_CHANGED_LAST = 0x8000,    /* the newest word of it is a state change, no segment */
 };
 
 /* What a sweep said against the kernel's view, until a look decides. */
@@ -74,24 +79,24 @@ enum conn_doubt {
 struct conn {
 	struct conn_key key;
 	struct tcp_dialogue talk;
+	union {
+		uint32_t life;	    /* its number in the history */
+		uint32_t next_free; /* flowtable's, of one that is not in use */
+	};
 	struct kview kernel;
 	struct deadline deadline;
 	uint64_t opened_ns;
-	uint64_t last_ns;      /* newest segment or tracepoint */
 	uint64_t parted_ns;    /* since when the views differ; 0 = they agree */
 	uint64_t looked_ns;    /* of the last fresh look since then */
 	uint64_t time_wait_ns; /* the reference's TIME_WAIT began or was re-armed */
 	uint64_t segment_ns;   /* newest segment; 0 = none */
 	uint64_t changed_ns;   /* newest state change that a tracepoint told; 0 = none */
 	struct state_path local_path, remote_path, kernel_path;
-	uint32_t hash, next_free; /* flowtable's */
-	uint32_t life;		  /* its number in the history */
-	uint32_t divergences;	  /* bit per kind ever opened */
+	uint32_t divergences; /* bit per kind ever opened */
 	uint32_t anomalies;
 	uint32_t finding; /* findings.h; FINDING_NONE while there is nothing odd about it */
 	uint32_t last_seq, last_ack, last_payload; /* of the newest segment, with */
-	uint32_t last_ifindex;	     /* the next ones: to know a copy, and as evidence */
-	uint32_t held_seq, held_ack; /* a RST that waits for the stack's word, see resets.c */
+	uint32_t last_ifindex; /* the next ones: to know a copy, and as evidence */
 	uint16_t last_ip_id;
 	uint16_t drop_reason; /* with EVIDENCE_*DROPPED, EVIDENCE_FILTERED */
 	uint16_t flags;	      /* enum conn_flag */
@@ -100,7 +105,6 @@ struct conn {
 	uint16_t epoch;	      /* of the loss it was last confirmed after */
 	uint16_t swept;	      /* number of the sweep that last found it, 0 = none did */
 	uint8_t last_flags;
-	uint8_t held_flags; /* of it; 0 = none waits */
 	uint8_t role;	    /* enum connection_role */
 	uint8_t end;	    /* enum connection_end, END_UNKNOWN until known */
 	uint8_t why;	    /* enum unobservable_reason */
@@ -117,6 +121,9 @@ struct conn {
 void conn_begin(struct conn *conn, uint64_t now_ns, uint16_t epoch);
 
 enum fsm_state conn_local_state(const struct conn *conn);
+
+/* When the newest segment or tracepoint came; before the first, when it began. */
+uint64_t conn_last_ns(const struct conn *conn);
 
 /* First reason wins: later ones are consequences. */
 void conn_set_unobservable(struct conn *conn, enum unobservable_reason why);

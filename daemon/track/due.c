@@ -66,8 +66,8 @@ static uint64_t patience_ends(const struct tracker *tracker, const struct conn *
 	uint64_t gap_ns = finding ? finding->syn_gap_ns * 5 / 2 : 0;
 
 	if (conn_local_state(conn) != FSM_LISTEN)
-		return conn->last_ns + HALF_OPEN_IDLE_NS;
-	return conn->last_ns + MIN(MAX(gap_ns, FIRST_SYN_GAP_NS), 2 * HALF_OPEN_IDLE_NS);
+		return conn_last_ns(conn) + HALF_OPEN_IDLE_NS;
+	return conn_last_ns(conn) + MIN(MAX(gap_ns, FIRST_SYN_GAP_NS), 2 * HALF_OPEN_IDLE_NS);
 }
 
 bool tracker_is_abandoned(const struct tracker *tracker, const struct conn *conn, uint64_t now_ns)
@@ -98,7 +98,7 @@ static uint64_t other_due(const struct tracker *tracker, const struct conn *conn
 	uint64_t poll_ns = poll_interval(tracker, conn);
 
 	if (poll_ns)
-		due_ns = MIN(due_ns, MAX(conn->looked_ns, conn->last_ns) + poll_ns);
+		due_ns = MIN(due_ns, MAX(conn->looked_ns, conn_last_ns(conn)) + poll_ns);
 	if (finding && finding->resets_unsettled)
 		due_ns = MIN(due_ns, finding->reset_ns + tracker->settings.settle_ns);
 	return due_ns;

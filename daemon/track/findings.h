@@ -34,7 +34,10 @@ struct finding {
 	uint32_t syn_drops;	   /* sk_drops of the listener when the first of them came */
 	uint32_t resets;	   /* RSTs that the kernel was seen to ignore */
 	uint32_t resets_unsettled; /* those that it may yet have taken */
+	uint32_t held_seq;	   /* a RST that waits for the stack's word, see resets.c */
+	uint32_t held_ack;
 	uint32_t next_free;
+	uint8_t held_flags;
 	uint8_t owned_looks;
 	uint8_t riddles;       /* looks in a row that no rule had a name for */
 	uint8_t parted_wire;   /* enum fsm_state when the views parted */

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK_SHIFT 10
-#define CHUNK_CONNS (1u << CHUNK_SHIFT)
+/* A chunk is a huge page: with a million connections each miss of a small one costs a walk. */
+#define CHUNK_BYTES (2u << 20)
+#define CHUNK_CONNS (CHUNK_BYTES / (uint32_t)sizeof(struct conn))
 #define SLOTS_MIN 1024u
 #define CACHE_LINE 64u
 
@@ -41,9 +43,19 @@ static uint32_t hash_key(const struct flowtable *table, const struct conn_key *k
 	return (uint32_t)(hash ^ (hash >> 32));
 }
 
+/* `bytes`: a multiple of CHUNK_BYTES, or less than it. Not zeroed. */
+static void *allocate(size_t bytes)
+{
+	void *memory = bytes < CHUNK_BYTES ? malloc(bytes) : aligned_alloc(CHUNK_BYTES, bytes);
+
+	if (memory && bytes >= CHUNK_BYTES)
+		madvise(memory, bytes, MADV_HUGEPAGE);
+	return memory;
+}
+
 static struct slot *slots_new(uint32_t count)
 {
-	struct slot *slots = malloc(count * sizeof(*slots));
+	struct slot *slots = allocate(count * sizeof(*slots));
 
 	for (uint32_t i = 0; slots && i < count; i++)
 		slots[i].handle = FLOW_NONE;
@@ -88,7 +100,7 @@ void flowtable_free(struct flowtable *table)
 
 struct conn *flowtable_at(const struct flowtable *table, uint32_t handle)
 {
-	return &table->chunks[handle >> CHUNK_SHIFT][handle & (CHUNK_CONNS - 1)];
+	return &table->chunks[handle / CHUNK_CONNS][handle % CHUNK_CONNS];
 }
 
 uint32_t flowtable_count(const struct flowtable *table)
@@ -202,9 +214,10 @@ static uint32_t take_handle(struct flowtable *table)
 		table->free_list = flowtable_at(table, handle)->next_free;
 		return handle;
 	}
-	chunk = &table->chunks[table->span >> CHUNK_SHIFT];
+	chunk = &table->chunks[table->span / CHUNK_CONNS];
+	/* The first lies on small pages: a host with few connections pays for those alone. */
 	if (!*chunk)
-		*chunk = calloc(CHUNK_CONNS, sizeof(struct conn));
+		*chunk = chunk == table->chunks ? malloc(CHUNK_BYTES) : allocate(CHUNK_BYTES);
 	return *chunk ? table->span++ : FLOW_NONE;
 }
 
@@ -225,9 +238,8 @@ uint32_t flowtable_add(struct flowtable *table, const struct conn_key *key)
 	conn = flowtable_at(table, handle);
 	memset(conn, 0, sizeof(*conn));
 	conn->key = *key;
-	conn->hash = hash_key(table, key);
 	conn->in_use = true;
-	place(table->slots, table->mask, (struct slot){ conn->hash, handle });
+	place(table->slots, table->mask, (struct slot){ hash_key(table, key), handle });
 	table->count++;
 	return handle;
 }
@@ -235,7 +247,7 @@ uint32_t flowtable_add(struct flowtable *table, const struct conn_key *key)
 void flowtable_remove(struct flowtable *table, uint32_t handle)
 {
 	struct conn *conn = flowtable_at(table, handle);
-	uint32_t hole = conn->hash & table->mask, i;
+	uint32_t hole = hash_key(table, &conn->key) & table->mask, i;
 
 	while (table->slots[hole].handle != handle)
 		hole = (hole + 1) & table->mask;

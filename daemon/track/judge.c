@@ -90,7 +90,8 @@ static void tidy(struct tracker *tracker, struct conn *conn)
 	const struct finding *finding = tracker_finding(tracker, conn);
 
 	if (finding && conn->open_kind == CONN_NO_KIND && !finding->resets &&
-	    !finding->resets_unsettled && !finding->stalled_since_ns && !finding->fins_refused)
+	    !finding->resets_unsettled && !finding->stalled_since_ns && !finding->fins_refused &&
+	    !(conn->flags & CONN_RESET_HELD))
 		tracker_drop_finding(tracker, conn);
 }
 
@@ -162,7 +163,7 @@ static bool is_finished(const struct conn *conn)
 	if (!kernel_gone(conn))
 		return false;
 	if (!(conn->flags & CONN_WIRE_SEEN))
-		return conn->kernel_path.count > 0;
+		return state_path_count(&conn->kernel_path) > 0;
 	return wire_over(conn);
 }
 
@@ -194,7 +195,7 @@ void tracker_compare(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 			return;
 		}
 		tracker_report_end(tracker, conn, now_ns);
-		conn->last_ns = now_ns;
+		conn->segment_ns = now_ns;
 	}
 	if (wire_seen && !tracker->settings.wire_only)
 		open_proven(tracker, conn, now_ns);

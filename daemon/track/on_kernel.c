@@ -204,7 +204,8 @@ static void take_old_state(struct tracker *tracker, struct conn *conn, uint8_t o
 
 static void note_change(struct conn *conn, const struct observation *seen)
 {
-	conn->changed_ns = conn->last_ns = seen->ts_ns;
+	conn->changed_ns = seen->ts_ns;
+	conn->flags |= CONN_CHANGED_LAST;
 	conn->change_from = seen->state->old_state;
 	conn->change_to = seen->state->new_state;
 	conn->change_bits = seen->state->bits;

@@ -155,7 +155,7 @@ static bool is_copy(struct conn *conn, const struct observation *seen)
 	bool copy = rec->seq == conn->last_seq && rec->ack == conn->last_ack &&
 		    rec->tcp_flags == conn->last_flags && rec->ip_id == conn->last_ip_id &&
 		    conn->last_ifindex && rec->ifindex != conn->last_ifindex &&
-		    seen->ts_ns - conn->last_ns < COPY_WINDOW_NS;
+		    seen->ts_ns - conn_last_ns(conn) < COPY_WINDOW_NS;
 
 	if (copy)
 		return true;
@@ -209,7 +209,7 @@ static void note_segment(struct tracker *tracker, struct conn *conn, const struc
 	const struct rec_segment *rec = seen->segment;
 	struct finding *finding = tracker_finding(tracker, conn);
 
-	conn->segment_ns = conn->last_ns = seen->ts_ns;
+	conn->segment_ns = seen->ts_ns;
 	conn->last_seq = rec->seq;
 	conn->last_ack = rec->ack;
 	conn->last_payload = rec->payload_bytes;
@@ -217,7 +217,7 @@ static void note_segment(struct tracker *tracker, struct conn *conn, const struc
 	conn->seen |= kinds_of(rec, tracker->settings.wire_only);
 	conn->last_ip_id = rec->ip_id;
 	conn->last_ifindex = rec->ifindex;
-	conn->flags &= (uint16_t)~CONN_LAST_SENT;
+	conn->flags &= (uint16_t) ~(CONN_LAST_SENT | CONN_CHANGED_LAST);
 	conn->flags |= seen->sent ? CONN_LAST_SENT : 0;
 	if (finding && !seen->sent && rec->tcp_flags & TCPF_FIN)
 		finding->fins++;

@@ -14,6 +14,7 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
 {
 	const struct rec_segment *rec = seen->segment;
 	const struct endpoint_facts facts = conn_facts(&rec->snapshot);
+	struct finding *finding;
 
 	if (tracker->settings.wire_only || seen->sent || !(rec->tcp_flags & TCPF_RST))
 		return false;
@@ -24,12 +25,16 @@ bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct
 	/* At RCV.NXT already, or behind it: what comes cannot make it better. */
 	if (!seq_gt(rec->seq, facts.rcv_nxt))
 		return false;
+	finding = tracker_need_finding(tracker, conn);
+	if (!finding)
+		return false;
 	/* One is held; of those before it only that they came is remembered. */
-	if (conn->held_flags)
+	if (conn->flags & CONN_RESET_HELD)
 		tracker_doubt_reset(tracker, conn, seen->ts_ns);
-	conn->held_seq = rec->seq;
-	conn->held_ack = rec->ack;
-	conn->held_flags = rec->tcp_flags;
+	conn->flags |= CONN_RESET_HELD;
+	finding->held_seq = rec->seq;
+	finding->held_ack = rec->ack;
+	finding->held_flags = rec->tcp_flags;
 	return true;
 }
 
@@ -37,25 +42,27 @@ void tracker_refuse_reset(struct tracker *tracker, struct conn *conn,
 			  const struct endpoint_facts *facts, uint64_t now_ns)
 {
 	/* RCV.NXT has come to it since then; it was not there, or there would be no socket. */
-	if (!conn->held_flags || !(facts->known & KNOWN_RCV_NXT) ||
-	    facts->rcv_nxt != conn->held_seq)
+	if (!(conn->flags & CONN_RESET_HELD) || !(facts->known & KNOWN_RCV_NXT) ||
+	    facts->rcv_nxt != tracker_finding(tracker, conn)->held_seq)
 		return;
-	conn->held_flags = 0;
+	conn->flags &= (uint16_t)~CONN_RESET_HELD;
 	tracker_doubt_reset(tracker, conn, now_ns);
 }
 
 void tracker_release_reset(struct tracker *tracker, struct conn *conn, uint64_t now_ns)
 {
-	const struct tcp_segment segment = {
-		.seq = conn->held_seq,
-		.ack = conn->held_ack,
-		.flags = conn->held_flags,
-	};
+	const struct finding *finding = tracker_finding(tracker, conn);
 	struct dialogue_steps steps;
+	struct tcp_segment segment;
 
-	if (!conn->held_flags)
+	if (!(conn->flags & CONN_RESET_HELD))
 		return;
-	conn->held_flags = 0;
+	conn->flags &= (uint16_t)~CONN_RESET_HELD;
+	segment = (struct tcp_segment){
+		.seq = finding->held_seq,
+		.ack = finding->held_ack,
+		.flags = finding->held_flags,
+	};
 	dialogue_received(&conn->talk, &segment, &steps);
 	tracker_take_steps(tracker, conn, &steps, now_ns);
 	for (uint8_t i = 0; i < steps.local.count; i++)

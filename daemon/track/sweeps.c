@@ -89,7 +89,7 @@ static void resync(struct tracker *tracker, struct conn *conn, const struct rec_
 	conn->epoch = tracker->epoch;
 	if (conn->flags & CONN_WIRE_SEEN)
 		conn_set_unobservable(conn, UNOBSERVABLE_LOSS);
-	if (ts_ns < conn->last_ns)
+	if (ts_ns < conn_last_ns(conn))
 		return; /* a later record has moved it already */
 	tracker_set_kernel(tracker, conn, snapshot->state, snapshot->substate);
 	if (conn->flags & CONN_WIRE_SEEN && conn_local_state(conn) != state) {
@@ -151,7 +151,7 @@ void tracker_on_socket(struct tracker *tracker, const struct observation *observ
 	doubt = conn->doubt;
 	if (tracker_is_stale(tracker, conn))
 		resync(tracker, conn, found, ts_ns);
-	else if (ts_ns <= MAX(conn->last_ns, conn->looked_ns))
+	else if (ts_ns <= MAX(conn_last_ns(conn), conn->looked_ns))
 		return; /* what came out of the iterator had to wait for us */
 	else if (found->state == before && found->substate == conn->kernel.substate && !doubt &&
 		 found->cookie == conn->kernel.cookie)
@@ -170,7 +170,7 @@ static void end_unconfirmed(struct tracker *tracker, uint32_t handle, struct con
 	struct rec_snapshot now;
 
 	conn_set_unobservable(conn, UNOBSERVABLE_LOSS);
-	if (conn->last_ns >= tracker->sweep.walk_begin_ns) {
+	if (conn_last_ns(conn) >= tracker->sweep.walk_begin_ns) {
 		/* It moved while the sweep ran: its own records carry it on. */
 		conn->epoch = tracker->epoch;
 	} else if (look(tracker, &conn->key, conn->last_ifindex, &now) &&
@@ -201,7 +201,7 @@ static void consider(struct tracker *tracker, uint32_t handle, uint64_t now_ns)
 	if (conn->swept == sweep->walk_number || conn->swept == sweep->number)
 		return;
 	/* Something younger than the sweep has said where it is. */
-	if (MAX(conn->last_ns, conn->looked_ns) >= sweep->walk_begin_ns)
+	if (MAX(conn_last_ns(conn), conn->looked_ns) >= sweep->walk_begin_ns)
 		return;
 	tracker_doubt(conn, FSM_CLOSED, now_ns);
 	tracker_compare(tracker, handle, now_ns);
