@@ -13,11 +13,12 @@
 bool tracker_hold_reset(struct tracker *tracker, struct conn *conn, const struct observation *seen)
 {
 	const struct rec_segment *rec = seen->segment;
-	const struct endpoint_facts facts = conn_facts(&rec->snapshot);
+	struct endpoint_facts facts;
 	struct finding *finding;
 
 	if (tracker->settings.wire_only || seen->sent || !(rec->tcp_flags & TCPF_RST))
 		return false;
+	facts = conn_facts(&rec->snapshot);
 	if (!fsm_is_synchronized(conn_local_state(conn)) || !(facts.known & KNOWN_RCV_NXT))
 		return false;
 	if (!facts.lagging && !segment_is_ahead(rec))
