@@ -116,16 +116,14 @@ static __always_inline __u64 ingress_waited_ns(const struct tcp_request_sock *re
  * room, the request remembers it (acked) and stays. A bare ACK under TCP_DEFER_ACCEPT is put off
  * before the queue is looked at, until that many SYN-ACKs timed out.
  */
-static __always_inline void ingress_final_ack(struct bpf_sock *sk, const struct sighting *seen,
-					      bool xdp)
+static __always_inline void ingress_final_ack(struct tcp_request_sock *req,
+					      const struct sighting *seen, bool xdp)
 {
 	const struct rec_snapshot *snap = &seen->snapshot;
 	const struct parsed_segment *segment = &seen->segment;
 	struct listener_sight at = { .early = xdp };
-	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
 
-	if (!req || segment->ack != req->snt_isn + 1 || !ingress_in_window(req, segment) ||
-	    !listener_see_request(req, snap, &at))
+	if (!ingress_in_window(req, segment) || !listener_see_request(req, snap, &at))
 		return;
 	if (snap->bits & SNAP_DEFER && !segment->payload_bytes &&
 	    BPF_CORE_READ_BITFIELD(&req->req.req, num_timeout) <
@@ -205,6 +203,30 @@ static __always_inline void ingress_cookie_ack(struct bpf_sock *sk, const struct
 		listener_count_final_ack(&at, LISTENER_DROP_COOKIE_REFUSED, 0);
 }
 
+/* One that does not answer the request's SYN-ACK is handed to the listener (tcp_check_req). */
+static __always_inline void ingress_request_ack(struct bpf_sock *sk, const struct sighting *seen,
+						bool xdp)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+	const __u32 any[4] = {};
+	struct bpf_sock *listener;
+
+	if (!req)
+		return;
+	if (segment->ack == req->snt_isn + 1) {
+		ingress_final_ack(req, seen, xdp);
+		return;
+	}
+	listener = segment_socket(seen->ctx, any, 0, segment->destination,
+				  segment->destination_port, segment->ipv6);
+	if (!listener)
+		return;
+	if (listener->state == KS_LISTEN)
+		ingress_cookie_ack(listener, seen, xdp);
+	bpf_sk_release(listener);
+}
+
 /* Does a plain segment on a socket in this state complete something? (Looked at before a snapshot.) */
 static __always_inline bool ingress_state_waits(__u8 state)
 {
@@ -244,7 +266,7 @@ static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struc
 	else if (state == KS_LISTEN && acks)
 		ingress_cookie_ack(sk, seen, xdp);
 	else if (state == KS_NEW_SYN_RECV && acks)
-		ingress_final_ack(sk, seen, xdp);
+		ingress_request_ack(sk, seen, xdp);
 	else if (state == KS_TIME_WAIT && ingress_opens(segment))
 		*ret_recycles = ingress_time_wait(sk, seen, xdp);
 	if (segment->tcp_flags & SEGMENT_CONTROL)

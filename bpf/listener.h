@@ -147,8 +147,10 @@ LISTENER_GLOBAL int listener_count_synack(const struct listener_sight *at)
 		return 0;
 	cell->counters.synacks++;
 	listener_peak(cell, at->syn_length, at->accept_length);
-	if (!at->first)
+	if (!at->first) {
+		cell->counters.synacks_again++;
 		return 0;
+	}
 	if (at->syn_length == at->accept_limit + 1)
 		cell->counters.beyond_limit++;
 	if (listener_quarter(at, at->syn_length - 1))

@@ -124,10 +124,11 @@ struct fill_histogram {
  * the daemon adds them up as an array.
  */
 struct listener_counters {
-	__u64 syns;    /* for LISTEN, or for a TIME_WAIT minisock that gives way to it */
-	__u64 synacks; /* sent: retransmitted ones and cookies too */
-	__u64 synacks_retransmitted;
-	__u64 handshakes; /* children born */
+	__u64 syns;	     /* for LISTEN, or for a TIME_WAIT minisock that gives way to it */
+	__u64 synacks;	     /* sent: retransmitted ones and cookies too */
+	__u64 synacks_again; /* of these, not the first of their request, by its age */
+	__u64 synacks_retransmitted; /* the same as the kernel tells: none that a device refused */
+	__u64 handshakes;	     /* children born */
 	__u64 cookies_sent, cookies_accepted;
 	__u64 cookies_wanted; /* SYNs that asked for one: the SYN queue was full, or it is the rule */
 	/*

@@ -26,10 +26,15 @@ static uint64_t beyond(uint64_t much, uint64_t little)
 	return much > little ? much - little : 0;
 }
 
-/* SYNs without an answer. A handshake had one, even where it left by an interface unwatched. */
+/*
+ * SYNs without an answer. A handshake had one, even where it left by an interface unwatched. Of
+ * SYN-ACKs sent again the kernel does not tell those that the device refused, and the request's
+ * age not those that follow a repeated SYN at once.
+ */
 static uint64_t unanswered(const struct listener_counters *at)
 {
-	uint64_t answered = MAX(beyond(at->synacks, at->synacks_retransmitted), at->handshakes);
+	uint64_t again = MAX(at->synacks_again, at->synacks_retransmitted);
+	uint64_t answered = MAX(beyond(at->synacks, again), at->handshakes);
 
 	return beyond(at->syns, answered + at->drops[LISTENER_DROP_FILTERED]);
 }

@@ -166,6 +166,7 @@ static const struct member members[] = {
 
 	M(listener_counters, syns),
 	M(listener_counters, synacks),
+	M(listener_counters, synacks_again),
 	M(listener_counters, synacks_retransmitted),
 	M(listener_counters, handshakes),
 	M(listener_counters, cookies_sent),

@@ -104,6 +104,16 @@ class Scene:
         """The accept queue, to the last place."""
         self.complete(self.ask(backlog + 1))
 
+    @contextlib.contextmanager
+    def refusing_device(self):
+        """Nothing that TCP sends is taken, and TCP is told so."""
+        at = "dev", self.lab.device(self.space), "root"
+        self.space.run("tc", "qdisc", "add", *at, "pfifo", "limit", "0")
+        try:
+            yield
+        finally:
+            self.space.run("tc", "qdisc", "del", *at)
+
     def row(self):
         """The listener's metrics by name; reasons and results by theirs."""
         now, row = self.daemon.metrics(), {}
@@ -254,6 +264,33 @@ def bad_cookie(world, end, family):
         scene.complete(real)
         scene.expect({"TCPReqQFullDoCookies": 1, "SyncookiesSent": 1, "SyncookiesRecv": 1,
                       "SyncookiesFailed": 2}, cookie_invalid=2, failed=2, sent=1, accepted=1)
+
+
+@each_end
+def wrong_ack_to_a_request(world, end, family):
+    """It is handed to the listener, and tried as a cookie's there (tcp_check_req)."""
+    with Scene(world, end, family, backlog=3) as scene:
+        asked = scene.ask(4)
+        scene.ask(1)
+        for talk, flags in zip(asked, ("A", "FA")):
+            talk.ack = 4711
+            talk.send(flags)
+            talk.expect("R")
+        scene.expect({"TCPReqQFullDoCookies": 1, "SyncookiesSent": 1, "SyncookiesFailed": 2},
+                     cookie_invalid=2, failed=2, sent=1, handshakes=0)
+
+
+@each_end
+@alone
+def synack_again_that_the_device_refuses(world, end, family):
+    """The kernel forgets the request and counts no SYN-ACK; it is no answer to another SYN."""
+    with Scene(world, end, family, backlog=3, tcp_syncookies=0) as scene:
+        scene.ask(4)
+        with scene.refusing_device():
+            scene.wait(synacks=8, retransmitted_synacks=0, syn_queue_length=0)
+        scene.ask(4)
+        scene.ask_in_vain(3)
+        scene.expect({"TCPReqQFullDrop": 3, "ListenDrops": 3}, syn_queue_full=3, syns=11)
 
 
 @each_end

@@ -56,6 +56,23 @@ static void foreseen_and_so(void **state)
 	assert_int_equal(told.DROPS(OTHER), 0);
 }
 
+/* Five SYN-ACKs were sent again, four of which a device refused: they answer no other SYN. */
+static void refused_by_the_device(void **state)
+{
+	const struct listener_counters now = {
+		.syns = 100,
+		.synacks = 95,
+		.synacks_again = 5,
+		.synacks_retransmitted = 1,
+		.DROPS(SYN_QUEUE_FULL) = 10,
+	};
+	const struct listener_counters told = settled(&now, SYN_QUEUE_FULL_BEYOND, true);
+
+	(void)state;
+	assert_int_equal(told.DROPS(SYN_QUEUE_FULL), 10);
+	assert_int_equal(told.DROPS(OTHER), 0);
+}
+
 /* The application accepted in between: ten were foreseen, eight came true. */
 static void foreseen_too_many(void **state)
 {
@@ -224,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(foreseen_and_so, fresh),
+		cmocka_unit_test_setup(refused_by_the_device, fresh),
 		cmocka_unit_test_setup(foreseen_too_many, fresh),
 		cmocka_unit_test_setup(foreseen_too_few, fresh),
 		cmocka_unit_test_setup(never_goes_back, fresh),
