@@ -6,7 +6,7 @@ import datetime
 import os
 import subprocess
 
-from . import alone, figures, many, rates, scaling, throughput
+from . import alone, figures, floods, many, rates, scaling, throughput
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -15,7 +15,7 @@ RESULTS = os.path.join(HERE, "results.jsonl")
 
 def every():
     """(name, seconds it may take, function) of all of make bench's, in the order they run."""
-    return [row for module in (rates, throughput, alone, many) for row in module.BENCHES]
+    return [row for module in (rates, throughput, floods, alone, many) for row in module.BENCHES]
 
 
 def derived(rows):
