@@ -37,6 +37,20 @@ struct tally {
 
 static bool cells_met[FSM_NR_STATES][EV_NR];
 
+/*
+ * What a grid tries in every state, and at how many places: from below the window to above it, or,
+ * in SYN_SENT, which has none, from below ISS to above SND.NXT for what has an ACK.
+ */
+static const uint8_t grid_flags[] = {
+	TCPF_SYN, TCPF_SYN | TCPF_ACK, TCPF_ACK, TCPF_FIN, TCPF_FIN | TCPF_ACK,
+	TCPF_RST, TCPF_RST | TCPF_ACK,
+};
+
+#define GRID_PLACES 5
+
+/* The places that were tried, by bits of a hash that keeps them apart; of captures, and live. */
+static uint64_t grid_places[2][FSM_NR_STATES][sizeof(grid_flags)];
+
 static void play(const char *path, const struct script *script, const struct script_play *how,
 		 struct tally *tally)
 {
@@ -115,6 +129,30 @@ static bool open_actively(const struct script *script, struct script *ret)
 	return true;
 }
 
+static void note_try(const struct script_line *line, enum fsm_state state, bool live)
+{
+	bool by_ack = state == FSM_SYN_SENT && line->seg.flags & TCPF_ACK;
+	seq_t place = by_ack ? line->seg.ack : line->seg.seq;
+
+	for (size_t k = 0; k < sizeof(grid_flags); k++)
+		if (line->verb == VERB_RECEIVED && line->seg.flags == grid_flags[k])
+			grid_places[live][state][k] |= 1ull << place * 0x9e3779b1u % 61;
+}
+
+static void note_grid(const struct script *script)
+{
+	enum fsm_state state = script->local;
+
+	if (strncmp(script->title, "grid", 4))
+		return;
+	for (size_t i = 0; i < script->count; i++) {
+		if (script->lines[i].tried)
+			note_try(&script->lines[i], state, script->live);
+		else
+			state = script->lines[i].local;
+	}
+}
+
 static void play_file(const char *path, struct tally *tally)
 {
 	static char text[FILE_MAX];
@@ -131,6 +169,7 @@ static void play_file(const char *path, struct tally *tally)
 	script_source_init(&source, path, text, size);
 	while ((err = script_read(&source, &script)) > 0) {
 		play_all(path, &script, tally);
+		note_grid(&script);
 		if (!open_actively(&script, &active))
 			continue;
 		play_all(path, &active, tally);
@@ -182,11 +221,25 @@ static void scripts_cover_table(void **state)
 	assert_int_equal(missed, 0);
 }
 
+/* After the scripts: every state met each of the seven kinds of segments at five places. */
+static void grids_are_whole(void **state)
+{
+	(void)state;
+	for (int live = 0; live < 2; live++)
+		for (int from = 0; from < FSM_NR_STATES; from++)
+			for (size_t k = 0; k < sizeof(grid_flags); k++)
+				if (__builtin_popcountll(grid_places[live][from][k]) < GRID_PLACES)
+					fail_msg("%s: flags %#x are not tried at %d places%s",
+						 fsm_state_name(from), grid_flags[k], GRID_PLACES,
+						 live ? ", live" : "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scripts_hold),
 		cmocka_unit_test(scripts_cover_table),
+		cmocka_unit_test(grids_are_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
