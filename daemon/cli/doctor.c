@@ -25,6 +25,7 @@
 #include "capture/loader.h"
 #include "cli/cli.h"
 #include "config.h"
+#include "export/json.h"
 #include "log.h"
 #include "settings.h"
 #include "util.h"
@@ -168,15 +169,49 @@ static const struct check checks[] = {
 	  "program_run_seconds_total and program_runs_total stay 0" },
 };
 
-static void print_row(const char *verdict, const char *name, const char *detail,
-		      const char *without)
+/* Where it goes: words as they are found, or one JSON object. */
+struct account {
+	struct text text;
+	struct json json;
+	bool as_json;
+};
+
+static void tell_row(struct account *account, const char *verdict, const char *name,
+		     const char *detail, const char *without)
 {
-	printf("%-4s  %-22s %s\n", verdict, name, detail);
-	if (without)
-		printf("      %-22s -> %s\n", "", without);
+	struct json *json = &account->json;
+
+	if (!account->as_json) {
+		printf("%-4s  %-22s %s\n", verdict, name, detail);
+		if (without)
+			printf("      %-22s -> %s\n", "", without);
+		return;
+	}
+	json_object_begin(json, NULL);
+	json_string(json, "verdict", verdict);
+	json_string(json, "name", name);
+	json_string(json, "detail", detail[0] ? detail : NULL);
+	json_string(json, "without", without);
+	json_object_end(json);
 }
 
-static bool run_checks(void)
+static void begin_list(struct account *account, const char *key, const char *heading)
+{
+	if (account->as_json)
+		json_array_begin(&account->json, key);
+	else if (heading)
+		printf("\n%s:\n", heading);
+}
+
+static void end_list(struct account *account, const char *note)
+{
+	if (account->as_json)
+		json_array_end(&account->json);
+	else if (note)
+		printf("      %s\n", note);
+}
+
+static bool run_checks(struct account *account)
 {
 	bool can_run = true;
 
@@ -184,32 +219,33 @@ static bool run_checks(void)
 		char detail[DETAIL_BYTES] = "";
 		bool passed = checks[i].passes(detail);
 
-		print_row(passed	      ? "ok" :
-			  checks[i].essential ? "FAIL" :
-						"less",
-			  checks[i].name, detail, passed ? NULL : checks[i].without);
+		tell_row(account,
+			 passed		     ? "ok" :
+			 checks[i].essential ? "FAIL" :
+					       "less",
+			 checks[i].name, detail, passed ? NULL : checks[i].without);
 		can_run = can_run && (passed || !checks[i].essential);
 	}
 	return can_run;
 }
 
 /* The verifier's word, and what the loaded programs make of this kernel. */
-static bool try_programs(void)
+static bool try_programs(struct account *account)
 {
 	struct capability rows[CAPABILITIES_MAX];
 	struct loader *loader;
 	size_t count;
 
 	if (loader_new(&(struct loader_settings){ .ring_bytes = RING_BYTES_MIN }, &loader)) {
-		print_row("FAIL", "programs", "the kernel refuses them (see above)",
-			  "nothing can be watched");
+		tell_row(account, "FAIL", "programs", "the kernel refuses them (see above)",
+			 "nothing can be watched");
 		return false;
 	}
-	print_row("ok", "programs", "the kernel's verifier accepts them", NULL);
+	tell_row(account, "ok", "programs", "the kernel's verifier accepts them", NULL);
 	count = loader_capabilities(loader, rows);
 	for (size_t i = 0; i < count; i++)
-		print_row(rows[i].available ? "ok" : "less", rows[i].name, "",
-			  rows[i].available ? NULL : rows[i].without);
+		tell_row(account, rows[i].available ? "ok" : "less", rows[i].name, "",
+			 rows[i].available ? NULL : rows[i].without);
 	loader_free(loader);
 	return true;
 }
@@ -237,16 +273,30 @@ static bool is_xdp_taken(uint32_t ifindex)
 	       query.attach_mode != XDP_ATTACHED_NONE;
 }
 
-static void print_interface(void *context, const struct interface *interface)
+struct interface_list {
+	struct account *account;
+	unsigned int count;
+};
+
+static void tell_interface(void *context, const struct interface *interface)
 {
-	unsigned int *count = context;
+	struct interface_list *list = context;
+	struct json *json = &list->account->json;
 	const char *plan = interface->is_virtual ? "tcx or clsact: XDP would cost GRO here" :
 						   "native XDP where its driver can, else tcx";
 
 	if (is_xdp_taken(interface->ifindex))
 		plan = "tcx or clsact: another program holds the XDP hook";
-	printf("      %-20s %s; %s\n", interface->name, link_kind(interface->arphrd), plan);
-	++*count;
+	list->count++;
+	if (!list->account->as_json) {
+		printf("      %-20s %s; %s\n", interface->name, link_kind(interface->arphrd), plan);
+		return;
+	}
+	json_object_begin(json, NULL);
+	json_string(json, "name", interface->name);
+	json_string(json, "link", link_kind(interface->arphrd));
+	json_string(json, "ingress", plan);
+	json_object_end(json);
 }
 
 static void ignore_interface(void *context, const struct interface *interface)
@@ -262,37 +312,41 @@ static void ignore_prefix(void *context, const struct local_prefix *prefix, bool
 	(void)added;
 }
 
-static bool list_interfaces(const struct settings *settings)
+static bool list_interfaces(struct account *account, const struct settings *settings)
 {
-	unsigned int count = 0;
-	const struct interfaces_ops ops = { &count, print_interface, ignore_interface,
+	struct interface_list list = { account, 0 };
+	const struct interfaces_ops ops = { &list, tell_interface, ignore_interface,
 					    ignore_interface, ignore_prefix };
 	struct interfaces *interfaces;
 	int err;
 
-	puts("\ninterfaces that `tcpwitness run` would watch, and how ingress would be captured:");
+	begin_list(
+		account, "interfaces",
+		"interfaces that `tcpwitness run` would watch, and how ingress would be captured");
 	err = interfaces_new(&settings->devices, &settings->devices_excluded, &ops, &interfaces);
 	if (!err) {
 		err = interfaces_start(interfaces);
 		interfaces_free(interfaces);
 	}
-	if (!err && count == 0)
-		puts("      none carries a local address: every connection is unobservable "
-		     "(untapped)");
+	end_list(account, err || list.count ? NULL :
+					      "none carries a local address: every connection is "
+					      "unobservable (untapped)");
 	return !err;
 }
 
 #define NAMESPACES_SHOWN 20
 
 struct found_namespaces {
+	struct account *account;
 	uint32_t at[NAMESPACES_MAX];
 	size_t count;
 };
 
 /* Names come first, so a namespace is shown by its name if it has one. */
-static int print_namespace(void *context, const struct entrance *entrance)
+static int tell_namespace(void *context, const struct entrance *entrance)
 {
 	struct found_namespaces *found = context;
+	struct json *json = &found->account->json;
 
 	for (size_t i = 0; i < found->count; i++)
 		if (found->at[i] == entrance->netns)
@@ -300,40 +354,55 @@ static int print_namespace(void *context, const struct entrance *entrance)
 	if (found->count == NAMESPACES_MAX)
 		return 0;
 	found->at[found->count++] = entrance->netns;
-	if (found->count <= NAMESPACES_SHOWN)
+	if (found->account->as_json) {
+		json_object_begin(json, NULL);
+		json_string(json, "name", entrance->name[0] ? entrance->name : NULL);
+		json_u64(json, "netns", entrance->netns);
+		json_string(json, "path", entrance->path);
+		json_object_end(json);
+	} else if (found->count <= NAMESPACES_SHOWN) {
 		printf("      %-20s %u, by %s\n", entrance->name[0] ? entrance->name : "-",
 		       entrance->netns, entrance->path);
+	}
 	return 0;
 }
 
-static void list_namespaces(void)
+static void list_namespaces(struct account *account)
 {
 	const struct settings_list all = { 1, { "all" } };
-	struct found_namespaces found = { 0 };
+	struct found_namespaces found = { .account = account };
 	struct entrances *entrances;
+	char more[32];
 	struct stat own;
 
 	if (stat("/proc/thread-self/ns/net", &own) || entrances_new(&all, &entrances))
 		return;
-	puts("\nother network namespaces that `--netns=all` would watch too:");
+	begin_list(account, "namespaces",
+		   "other network namespaces that `--netns=all` would watch too");
 	entrances_own(entrances, (uint32_t)own.st_ino);
-	entrances_turn(entrances, 0, print_namespace, &found);
+	entrances_turn(entrances, 0, tell_namespace, &found);
 	entrances_free(entrances);
-	if (found.count == 0)
-		puts("      none");
-	else if (found.count > NAMESPACES_SHOWN)
-		printf("      and %zu more\n", found.count - NAMESPACES_SHOWN);
+	snprintf(more, sizeof(more), "and %zu more", found.count - NAMESPACES_SHOWN);
+	end_list(account, found.count == 0 ? "none" : found.count > NAMESPACES_SHOWN ? more : NULL);
 }
 
-static void print_machine(void)
+static void tell_machine(struct account *account)
 {
+	struct json *json = &account->json;
 	struct utsname name;
 	char lockdown[64] = "not built in";
 
 	uname(&name);
 	read_file("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
-	printf("kernel %s %s, libbpf %s, lockdown: %s\n\n", name.release, name.machine,
-	       libbpf_version_string() + 1, lockdown);
+	if (!account->as_json) {
+		printf("kernel %s %s, libbpf %s, lockdown: %s\n\n", name.release, name.machine,
+		       libbpf_version_string() + 1, lockdown);
+		return;
+	}
+	json_string(json, "kernel", name.release);
+	json_string(json, "machine", name.machine);
+	json_string(json, "libbpf", libbpf_version_string() + 1);
+	json_string(json, "lockdown", lockdown);
 }
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -344,13 +413,43 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 	return 0;
 }
 
+static bool examine(struct account *account, const struct settings *settings)
+{
+	bool can_run;
+
+	tell_machine(account);
+	begin_list(account, "checks", NULL);
+	can_run = run_checks(account);
+	can_run = try_programs(account) && can_run;
+	end_list(account, NULL);
+	can_run = list_interfaces(account, settings) && can_run;
+	list_namespaces(account);
+	return can_run;
+}
+
+static int print_json(struct account *account, bool can_run)
+{
+	int code;
+
+	json_bool(&account->json, "can_run", can_run);
+	json_object_end(&account->json);
+	text_char(&account->text, '\n');
+	code = cli_print(account->text.data, account->text.length);
+	text_free(&account->text);
+	return code;
+}
+
 int cli_doctor(int argc, char **argv)
 {
 	char name[] = "run", *defaults[] = { name, NULL }, why[SETTINGS_WHY_BYTES];
+	const char *as_json = NULL;
+	const struct cli_flag flags[] = { { "json", NULL, &as_json,
+					    "the same as one JSON object" } };
+	struct account account = { 0 };
 	struct settings settings;
 	bool can_run;
 
-	switch (cli_parse(argc, argv, NULL, 0, "tcpwitness doctor",
+	switch (cli_parse(argc, argv, flags, ARRAY_SIZE(flags), "tcpwitness doctor [flags]",
 			  "Tells what this kernel and these interfaces allow, and what is lost "
 			  "without it.\nAttaches nothing. Exit code 1: `tcpwitness run` cannot work "
 			  "here.",
@@ -368,11 +467,16 @@ int cli_doctor(int argc, char **argv)
 	/* the table says what is missing; the loader's one line says why it failed */
 	log_init(LOG_LEVEL_ERR, LOG_FORMAT_TEXT);
 	libbpf_set_print(quiet);
-	print_machine();
-	can_run = run_checks();
-	can_run = try_programs() && can_run;
-	can_run = list_interfaces(&settings) && can_run;
-	list_namespaces();
-	printf("\n%s\n", can_run ? "tcpwitness can run here" : "tcpwitness cannot run here");
+	account.as_json = as_json;
+	if (as_json) {
+		json_init(&account.json, &account.text);
+		json_object_begin(&account.json, NULL);
+	}
+	can_run = examine(&account, &settings);
+	if (!as_json)
+		printf("\n%s\n",
+		       can_run ? "tcpwitness can run here" : "tcpwitness cannot run here");
+	else if (print_json(&account, can_run))
+		return CLI_FAILED;
 	return can_run ? CLI_OK : CLI_FAILED;
 }

@@ -345,7 +345,15 @@ def small_commands(lab):
         check(name in execute(BINARY, "help"), f"help does not name {name}")
     check("TIME_WAIT" in execute(BINARY, "fsm", "--table"), "fsm --table shows no TIME_WAIT")
     check("digraph" in execute(BINARY, "fsm", "--dot"), "fsm --dot is no graph")
-    check("/sys/kernel/btf" in lab.a.run(BINARY, "doctor"), "doctor says nothing of BTF")
+    words = lab.a.run(BINARY, "doctor")
+    check("/sys/kernel/btf" in words, "doctor says nothing of BTF")
+    told = json.loads(lab.a.run(BINARY, "doctor", "--json"))
+    check_equal("can run", told["can_run"], words.endswith("\ntcpwitness can run here\n"))
+    check_equal("rows", [line.split("  ")[0] for line in words.splitlines()
+                         if line.startswith(("ok ", "less ", "FAIL "))],
+                [row["verdict"] for row in told["checks"]])
+    check_equal("interfaces", [row["name"] for row in told["interfaces"]], ["lo", "v0"])
+    check(all(row["path"] for row in told["namespaces"]), f"namespaces {told['namespaces']}")
 
 
 @case("the log tells what this kernel lacks, as doctor does")

@@ -2,7 +2,7 @@
 """What `tcpwitness doctor` says of this kernel: tests ask it, never the kernel's version."""
 
 import functools
-import re
+import json
 import subprocess
 
 from .daemon import BINARY
@@ -12,15 +12,9 @@ from .runner import Failure, Skip
 @functools.cache
 def _rows():
     """{name: None where it is there, else what is lost without it}."""
-    text = subprocess.run([BINARY, "doctor"], capture_output=True, text=True, check=False).stdout
-    rows, last = {}, None
-    for line in text.splitlines():
-        if row := re.match(r"(ok|less|FAIL)  +(\S+(?: \S+)*)", line):
-            last = row[2]
-            rows[last] = None
-        elif lost := re.match(r" +-> (.*)", line):
-            rows[last] = lost[1]
-    return rows
+    text = subprocess.run([BINARY, "doctor", "--json"], capture_output=True, text=True,
+                          check=False).stdout
+    return {row["name"]: row["without"] for row in json.loads(text)["checks"]}
 
 
 def lacks():
