@@ -255,8 +255,8 @@ static const struct moment_rule moments[] = {
 	{ W(SYN_RECEIVED), MOMENT_VANISHED, KS_NEW_SYN_RECV, DIVERGENCE_REQUEST_EXPIRED, NULL,
 	  "a look misses the request" },
 	/* row 18 */
-	{ W(FIN_WAIT_2), MOMENT_VANISHED, KS_FIN_WAIT2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, "timeout",
-	  "a look misses the orphan's minisocket" },
+	{ W(FIN_WAIT_2), MOMENT_VANISHED, KS_FIN_WAIT2, DIVERGENCE_FIN_WAIT_2_TIMEOUT, NULL,
+	  "a look misses the orphan's minisocket: it ran out, or ss -K" },
 	/* row 19 */
 	{ W(TIME_WAIT), MOMENT_VANISHED, KS_TIME_WAIT, DIVERGENCE_KILLED, "minisocket",
 	  "looks miss a minisocket that was seen, and no RST or SYN came" },

@@ -255,6 +255,22 @@ def fin_wait_2_times_out(world, end, family):
 
 
 @each_end
+def orphan_killed(world, end, family):
+    """Row 18: ss -K of an orphan's minisocket: it goes like one that ran out, so no reason is
+    claimed."""
+    with Scene(world, end, family) as scene:
+        sock, talk = scene.opened()
+        sock.close()
+        talk.expect("FA")
+        talk.send("A")
+        scene.wait_views(talk, "FIN_WAIT_2", "TIME_WAIT")
+        scene.kill(talk)
+        scene.expect("fin_wait_2_timeout", talk, role="server", wire_state="FIN_WAIT_2",
+                     reason=None)
+        scene.expect_closed("fin_wait_2_timeout", talk)
+
+
+@each_end
 def no_lingering_at_all(world, end, family):
     """Row 20: TCP_LINGER2 < 0: the ACK of the FIN is answered by RST: no FIN_WAIT_2."""
     with Scene(world, end, family) as scene:
