@@ -21,7 +21,7 @@ from .runner import Failure, Skip, wait_until
 from .sockets import Pair
 
 MODES = ("client", "server", "half", "client-rst", "server-rst")
-WEB_PORT, REDIS_PORT, LASTING_PORT = 8200, 8201, 8300
+FIRST_PORT, WEB_PORT, REDIS_PORT, LASTING_PORT = 8000, 8200, 8201, 8300
 LASTING = 20
 WORKERS = 2
 TOOLS = ("nginx", "wrk", "redis-server", "redis-benchmark")
@@ -32,13 +32,14 @@ def url_host(address):
 
 
 class Mixed:
-    """The servers of the watched namespace, and rounds of load. A context manager."""
+    """The servers of the watched namespace, and rounds of load, whose workers have PORTS each. A
+    context manager."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, ports=40):
         missing = [tool for tool in TOOLS if not shutil.which(tool)]
         if missing:
             raise Skip(f"not installed: {' '.join(missing)}")
-        self.lab = lab
+        self.lab, self.ports = lab, ports
         self.base = self._made()
         self._cleanup = contextlib.ExitStack()
         self._lasting = []
@@ -111,6 +112,10 @@ server {{ listen 0.0.0.0:{WEB_PORT}; listen [::]:{WEB_PORT}; root {self._directo
         """Connections of the watched namespace since the beginning."""
         return self._made() - self.base
 
+    def doors(self):
+        """The ports of the watched namespace that every kind of connection comes to."""
+        return range(FIRST_PORT, FIRST_PORT + WORKERS * self.ports)
+
     def round(self, amount):
         """About AMOUNT connections, WORKERS kinds of load at a time."""
         jobs, errors = queue.Queue(), []
@@ -144,10 +149,10 @@ server {{ listen 0.0.0.0:{WEB_PORT}; listen [::]:{WEB_PORT}; root {self._directo
                 errors.append(error)
 
     def _connections(self, number, server, family, mode, amount):
-        first = 8000 + 40 * number
+        first = FIRST_PORT + self.ports * number
         report = connload(self.lab.other(server), server, self.lab.ip(server, family), mode,
-                          amount, ports=f"{first}-{first + 39}", quiet=True, request=100,
-                          reply=200)
+                          amount, ports=f"{first}-{first + self.ports - 1}", quiet=True,
+                          request=100, reply=200)
         if report["finished"] != amount:
             raise Failure(f"{report['finished']:.0f} of {amount} connections finished")
 
