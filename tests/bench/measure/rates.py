@@ -99,7 +99,7 @@ class Watched:
 
     def __init__(self, lab, mode):
         self.lab, self.mode = lab, mode
-        self.lost, self.odd = 0, 0
+        self.lost, self.odd, self.left_out = 0, 0, 0
 
     @contextlib.contextmanager
     def __call__(self):
@@ -108,6 +108,8 @@ class Watched:
             metrics = settled(daemon)
             self.lost += metrics("records_lost_total")
             self.odd += metrics("divergences_total")
+            self.left_out += sum(value for _, value in metrics.series(
+                "sampling_suppressed_records_total"))
 
 
 class Load:
@@ -157,6 +159,9 @@ def connection_rate(options):
                  "per second", [row[0] for row in off + off_again])
     yield Figure("rate.lost", "records lost in all those runs", "count",
                  [sum(watched.lost for watched in ours.values())], (AT_MOST, 0))
+    yield Figure("rate.sampled", "records not made in all those runs, because not every connection "
+                 "was followed", "count", [sum(watched.left_out for watched in ours.values())],
+                 (AT_MOST, 0))
     yield Figure("rate.divergences", "divergences reported in all those runs", "count",
                  [sum(watched.odd for watched in ours.values())], (AT_MOST, 0))
 
@@ -196,7 +201,9 @@ class Spent:
             after = settled(daemon)
             with Programs(daemon) as programs:
                 fewer = connload_run(lab, count / 4, rate=rate)["finished"]
-                self.bpf_us = sum(row[1] for row in programs.since().values()) / 1e3 / fewer
+                ran = programs.since().values()
+                self.runs = sum(row[0] for row in ran) / fewer
+                self.bpf_us = sum(row[1] for row in ran) / 1e3 / fewer
         self.records = (after("records_attempted_total") -
                         before("records_attempted_total")) / report["finished"]
         self.lost, self.rate = after("records_lost_total"), report["rate"]
@@ -217,6 +224,8 @@ def per_connection(options):
             yield Figure(f"connection.bpf.{name}", f"its BPF programs' time for a connection, at "
                          f"{pace} (kernel.bpf_stats, its own time included)", "µs",
                          [run.bpf_us for run in runs])
+    yield Figure("connection.runs", "runs of BPF programs for a connection, both ends' state "
+                 "changes among them", "count", [run.runs for run in runs])
     yield Figure("connection.records", "records of a connection that its client closes",
                  "count", [run.records for run in runs])
     yield Figure("connection.rate", "connections a second at the most, watched", "per second",
@@ -268,5 +277,5 @@ BENCHES = [
     ("aborted_rate", 60, aborted_rate),
     ("per_connection", 200, per_connection),
     ("live_programs", 60, live_programs),
-    ("cores", 120, cores),
+    ("cores", 200, cores),
 ]

@@ -6,7 +6,7 @@ there what it costs here."""
 import os
 import re
 
-from .figures import Figure
+from .figures import AT_LEAST, Figure
 
 CORES, RATE, LIVE = 64, 1_000_000, 1_000_000
 TURN_S = 0.020  # the longest that a busy daemon leaves its rings alone
@@ -31,8 +31,8 @@ def derived(rows):
         return
     records = values["connection.records"] * RATE
 
-    def figure(name, text, unit, value):
-        made = Figure(f"scaling.{name}", text, unit, [value])
+    def figure(name, text, unit, value, limit=None):
+        made = Figure(f"scaling.{name}", text, unit, [value], limit)
         made.bench, made.command = "scaling", "make bench"
         return made.row()
     yield figure("records", f"records at {RATE:,} connections a second", "M/s", records / 1e6)
@@ -48,7 +48,7 @@ def derived(rows):
     yield figure("merge", "of those, what stays one thread's where the rest is shared out: the "
                  "merge (pipeline.merge)", "cores", values["pipeline.merge"] * records / 1e9)
     yield figure("most", "connections a second at which the data thread is busy all the time",
-                 "per second", 1e6 / values["connection.user.most"])
+                 "per second", 1e6 / values["connection.user.most"], (AT_LEAST, 122_000))
     yield figure("ring", "what one CPU's ring takes between two turns of the loop, of its "
                  f"{RING_BYTES >> 20} MiB", "%",
                  records / CORES * record_bytes() * TURN_S / RING_BYTES * 100)
