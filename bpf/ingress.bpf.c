@@ -23,6 +23,7 @@
  */
 #include "listener.h"
 #include "segment.h"
+#include "sources.h"
 
 static __always_inline bool ingress_opens(const struct parsed_segment *segment)
 {
@@ -55,6 +56,13 @@ static __always_inline void ingress_note_syn(const struct listener_sight *at,
 		snap->syn_bits |= SNAP_SYN_LAST_QUARTER;
 }
 
+static __always_inline void ingress_count_syn(const struct listener_sight *at,
+					      const struct parsed_segment *segment)
+{
+	listener_count_syn(at);
+	sources_count(at->cookie, segment);
+}
+
 /* A SYN over TIME_WAIT goes to the listener, if there is one: report that one's queues. */
 static __always_inline void ingress_listener_behind(struct sighting *seen, bool recycles)
 {
@@ -74,12 +82,12 @@ static __always_inline void ingress_listener_behind(struct sighting *seen, bool 
 		listener_see(tp, &at);
 		ingress_note_syn(&at, &seen->snapshot);
 		if (recycles)
-			listener_count_syn(&at);
+			ingress_count_syn(&at, segment);
 	}
 	bpf_sk_release(sk);
 }
 
-static __always_inline void ingress_syn(struct bpf_sock *sk, struct rec_snapshot *snap)
+static __always_inline void ingress_syn(struct bpf_sock *sk, struct sighting *seen)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct listener_sight at = {};
@@ -87,8 +95,8 @@ static __always_inline void ingress_syn(struct bpf_sock *sk, struct rec_snapshot
 	if (!tp)
 		return;
 	listener_see(tp, &at);
-	ingress_note_syn(&at, snap);
-	listener_count_syn(&at);
+	ingress_note_syn(&at, &seen->snapshot);
+	ingress_count_syn(&at, &seen->segment);
 }
 
 /* linux net/ipv4/tcp_minisocks.c:tcp_in_window, of a request. */
@@ -101,6 +109,32 @@ static __always_inline bool ingress_in_window(const struct tcp_request_sock *req
 	if (segment->seq == req->rcv_nxt)
 		return true;
 	return (__s32)(end - req->rcv_nxt) > 0 && (__s32)(segment->seq - limit) < 0;
+}
+
+/*
+ * A RST meets a listener, or a request. linux net/ipv4/tcp_minisocks.c:tcp_check_req: in the window,
+ * and with an ACK only of our SYN-ACK, it ends the request.
+ */
+static __always_inline void ingress_reset(struct bpf_sock *sk, const struct sighting *seen)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	struct listener_sight at = {};
+	struct tcp_request_sock *req;
+	struct tcp_sock *tp;
+
+	if (sk->state == KS_LISTEN) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			listener_count_reset(
+				tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter, 0);
+		return;
+	}
+	req = bpf_skc_to_tcp_request_sock(sk);
+	if (!req || !ingress_in_window(req, segment) ||
+	    (segment->tcp_flags & TCPF_ACK && segment->ack != req->snt_isn + 1) ||
+	    !listener_see_request(req, &seen->snapshot, &at))
+		return;
+	listener_count_reset(at.cookie, 1);
 }
 
 /* How long the request has waited; 0 while its child will tell (tcp_synack_rtt_meas). */
@@ -262,11 +296,13 @@ static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struc
 
 	snapshot_socket(sk, state, &seen->snapshot);
 	if (state == KS_LISTEN && ingress_opens(segment))
-		ingress_syn(sk, &seen->snapshot);
+		ingress_syn(sk, seen);
 	else if (state == KS_LISTEN && acks)
 		ingress_cookie_ack(sk, seen, xdp);
 	else if (state == KS_NEW_SYN_RECV && acks)
 		ingress_request_ack(sk, seen, xdp);
+	else if ((state == KS_LISTEN || state == KS_NEW_SYN_RECV) && segment->tcp_flags & TCPF_RST)
+		ingress_reset(sk, seen);
 	else if (state == KS_TIME_WAIT && ingress_opens(segment))
 		*ret_recycles = ingress_time_wait(sk, seen, xdp);
 	if (segment->tcp_flags & SEGMENT_CONTROL)

@@ -220,6 +220,20 @@ LISTENER_GLOBAL int listener_count_deferred(__u64 cookie)
 	return 0;
 }
 
+/* A RST that ends a request, or one that meets the listener itself. */
+LISTENER_GLOBAL int listener_count_reset(__u64 cookie, int of_request)
+{
+	struct listener_cell *cell = listener_cell(cookie);
+
+	if (!cell)
+		return 0;
+	if (of_request)
+		cell->counters.requests_reset++;
+	else
+		cell->counters.resets++;
+	return 0;
+}
+
 LISTENER_GLOBAL int listener_count_cookie_ack(__u64 cookie, int valid)
 {
 	struct listener_cell *cell = listener_cell(cookie);

@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "record.h"
 #include "sampling.h"
+#include "sketch.h"
 
 /* Written by the loader between open and load. */
 const volatile struct config config __weak = {};
@@ -105,6 +106,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct listener_cell);
 } listener_zero SEC(".maps") __weak;
+
+/* Socket cookie of a listener -> where its SYNs come from. As `listeners`; 2 kB an entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LISTENERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct source_sketch);
+} sources SEC(".maps") __weak;
+
+/* One value, never written: a new sketch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct source_sketch);
+} sources_zero SEC(".maps") __weak;
 
 /*
  * Listening address -> the cookie under which its children are counted. Added here at

@@ -139,6 +139,8 @@ struct listener_counters {
 	/* ACKs refused, as kfree_skb tells where the kernel has the reason (6.15): by anyone. */
 	__u64 told_acks, told_cookies;
 	__u64 deferred; /* bare ACKs put off by TCP_DEFER_ACCEPT */
+	/* RSTs that ended a request; those that met the listener itself, as a cookie's would. */
+	__u64 requests_reset, resets;
 	__u64 drops[LISTENER_DROP_NR];
 	/*
 	 * Where the predicates need the outcome. Whether a SYN queue of exactly its limit is full

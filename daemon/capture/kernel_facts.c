@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "log.h"
+#include "util.h"
 
 #define REASON_PREFIX "SKB_DROP_REASON_"
 
@@ -104,4 +106,14 @@ const char *drop_reason_name(const struct drop_reasons *reasons, uint32_t reason
 	if (reason >= DROP_REASONS_MAX || !reasons->names[reason][0])
 		return NULL;
 	return reasons->names[reason];
+}
+
+/* The coarse clocks move once a jiffy (linux kernel/time/posix-timers.c). */
+uint32_t kernel_facts_hz(void)
+{
+	struct timespec jiffy = { 0 };
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy) || jiffy.tv_nsec <= 0)
+		return 250;
+	return (uint32_t)(NS_PER_SEC / (uint64_t)jiffy.tv_nsec);
 }

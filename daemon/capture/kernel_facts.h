@@ -28,6 +28,9 @@ void kernel_facts_drop_reasons(const struct kernel_facts *facts, struct drop_rea
 
 bool kernel_facts_has_drop_reason(const struct kernel_facts *facts, const char *name);
 
+/* Jiffies a second. */
+uint32_t kernel_facts_hz(void);
+
 /* Name of a reason, or NULL when it has none. */
 const char *drop_reason_name(const struct drop_reasons *reasons, uint32_t reason);
 

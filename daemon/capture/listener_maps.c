@@ -9,11 +9,12 @@
 #include <sys/param.h>
 
 int listener_maps_init(struct listener_maps *maps, int counters_fd, int listening_fd,
-		       unsigned int cpus)
+		       int sources_fd, unsigned int cpus)
 {
 	maps->scratch = calloc(cpus, sizeof(*maps->scratch));
 	maps->counters_fd = counters_fd;
 	maps->listening_fd = listening_fd;
+	maps->sources_fd = sources_fd;
 	maps->cpus = cpus;
 	return maps->scratch ? 0 : -ENOMEM;
 }
@@ -49,8 +50,15 @@ int listener_maps_read(const struct listener_maps *maps, uint64_t cookie, uint64
 	return 0;
 }
 
+int listener_maps_sources(const struct listener_maps *maps, uint64_t cookie,
+			  struct source_sketch *ret)
+{
+	return bpf_map_lookup_elem(maps->sources_fd, &cookie, ret) ? -errno : 0;
+}
+
 int listener_maps_delete(const struct listener_maps *maps, uint64_t cookie)
 {
+	bpf_map_delete_elem(maps->sources_fd, &cookie);
 	return bpf_map_delete_elem(maps->counters_fd, &cookie) ? -errno : 0;
 }
 

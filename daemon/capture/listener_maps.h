@@ -7,6 +7,7 @@
 
 #include "capture/decode.h"
 #include "counters.h"
+#include "sketch.h"
 
 /* One listening socket, over all CPUs. */
 struct listener_reading {
@@ -15,19 +16,22 @@ struct listener_reading {
 };
 
 struct listener_maps {
-	int counters_fd, listening_fd; /* the loader's */
+	int counters_fd, listening_fd, sources_fd; /* the loader's */
 	unsigned int cpus;
 	struct listener_cell *scratch; /* one for each CPU */
 };
 
 /* 0 or -ENOMEM. */
 int listener_maps_init(struct listener_maps *maps, int counters_fd, int listening_fd,
-		       unsigned int cpus);
+		       int sources_fd, unsigned int cpus);
 void listener_maps_fini(struct listener_maps *maps);
 
 /* What the socket with this cookie counted. 0 or -errno; -ENOENT: nothing yet. */
 int listener_maps_read(const struct listener_maps *maps, uint64_t cookie, uint64_t now_ns,
 		       struct listener_reading *ret);
+/* Where its SYNs came from. 0 or -errno; -ENOENT: there was none. */
+int listener_maps_sources(const struct listener_maps *maps, uint64_t cookie,
+			  struct source_sketch *ret);
 int listener_maps_delete(const struct listener_maps *maps, uint64_t cookie);
 
 /*

@@ -179,21 +179,12 @@ static int rings_enter(const struct loader *loader, enum rec_ring family, const 
 	return 0;
 }
 
-/* The coarse clocks move once a jiffy (linux kernel/time/posix-timers.c). */
-static uint32_t jiffies_per_second(void)
-{
-	struct timespec jiffy = { 0 };
-
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy) || jiffy.tv_nsec <= 0)
-		return 250;
-	return (uint32_t)(NS_PER_SEC / (uint64_t)jiffy.tv_nsec);
-}
-
 static int maps_open(struct loader *loader)
 {
 	const struct witness *skel = loader->skel;
 	int err = listener_maps_init(&loader->listeners, bpf_map__fd(skel->maps.listeners),
-				     bpf_map__fd(skel->maps.listening), loader->cpus);
+				     bpf_map__fd(skel->maps.listening),
+				     bpf_map__fd(skel->maps.sources), loader->cpus);
 
 	if (err)
 		return err;
@@ -209,7 +200,7 @@ static int load(struct loader *loader, const struct loader_settings *settings)
 	struct config config = {
 		.netns = loader->several ? 0 : loader->netns,
 		.nr_cpus = loader->cpus,
-		.hz = jiffies_per_second(),
+		.hz = kernel_facts_hz(),
 		.sampling_budget = sampling_window_budget(settings->sampling_budget),
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
 	};

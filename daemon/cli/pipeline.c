@@ -165,9 +165,12 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		.netns = pipeline->settings.netns,
 		.ts_ns = now_ns,
 	};
+	struct flood_news news;
 
 	pipeline_feed(pipeline, &tick, sizeof(tick), RING_NR);
 	listeners_tick(pipeline->listeners, now_ns);
+	while (listeners_flood_news(pipeline->listeners, &news))
+		events_take_flood(pipeline->events, &news, pipeline->settings.wall_offset_ns);
 	/* whoever reads the events meanwhile can read what they came from */
 	if (has_log(pipeline))
 		check_log(pipeline, recordlog_flush(pipeline->settings.log));

@@ -273,6 +273,13 @@ static void listener_name(void *context, const struct conn_key *key, uint64_t fr
 	listener_maps_name(capture_listeners(run->capture), key, from, cookie);
 }
 
+static int listener_sources(void *context, uint64_t cookie, struct source_sketch *ret)
+{
+	const struct run *run = context;
+
+	return listener_maps_sources(capture_listeners(run->capture), cookie, ret);
+}
+
 static void locate(void *context, uint32_t pid, struct place *ret)
 {
 	(void)context;
@@ -320,7 +327,7 @@ static int open_pipeline(struct run *run)
 		.context = run,
 		.look = look,
 		.listeners = { run, tells_refusals(run), listener_read, listener_forget,
-			       listener_name, locate },
+			       listener_name, listener_sources, locate },
 		.listeners_max = (uint32_t)settings->listeners_max,
 	};
 	int err = open_record_log(run, wall_offset_ns);

@@ -64,6 +64,26 @@ void collect_listener_syn_limit(struct exposition *e)
 	each_row(e, syn_limit);
 }
 
+static void resets(struct exposition *e, const char *listener, const char *netns,
+		   const struct listener_row *row)
+{
+	sample3(e, listener, netns, "request", row->counters.requests_reset);
+	sample3(e, listener, netns, "listener", row->counters.resets);
+}
+
+void collect_listener_resets(struct exposition *e)
+{
+	each_row(e, resets);
+}
+
+/* Of those that have a name: the others' sources may be the same ones. */
+void collect_listener_sources(struct exposition *e)
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++)
+		sample2(e, e->view->names[i].listener, e->view->names[i].netns,
+			e->view->listeners[i].sources);
+}
+
 static void cookies(struct exposition *e, const char *listener, const char *netns,
 		    const struct listener_row *row)
 {

@@ -106,6 +106,32 @@ void events_render(const struct track_event *event, const struct listener_owner 
 	text_char(out, '\n');
 }
 
+void events_render_flood(const struct flood_news *news, uint64_t wall_offset_ns, struct text *out)
+{
+	struct json json;
+
+	json_init(&json, out);
+	json_object_begin(&json, NULL);
+	json_string(&json, "event", news->begins ? "syn_flood_begin" : "syn_flood_end");
+	json_u64(&json, "schema", EVENTS_SCHEMA);
+	json_time(&json, "time", news->ts_ns + wall_offset_ns);
+	json_u64(&json, "mono_ns", news->ts_ns);
+	json_u64(&json, "netns", news->listener.key.netns);
+	report_listener(&json, &news->listener);
+	json_time(&json, "since", news->since_ns + wall_offset_ns);
+	json_u64(&json, "syns_per_second", news->facts.rate);
+	json_u64(&json, "answered_percent", news->facts.answered);
+	json_u64(&json, "sources", news->sources);
+	json_u64(&json, "syn_queue_length", news->syn_length);
+	json_u64(&json, "syn_queue_limit", news->syn_limit);
+	if (!news->begins) {
+		json_u64(&json, "syns", news->syns);
+		json_seconds(&json, "duration_seconds", news->ts_ns - news->since_ns);
+	}
+	json_object_end(&json);
+	text_char(out, '\n');
+}
+
 static int open_log(struct events *events, const char *path)
 {
 	struct stat status;
@@ -179,6 +205,16 @@ static bool take_token(struct token_bucket *bucket, uint64_t now_ns)
 	return true;
 }
 
+/* Out of memory: takes the torn line back, and the next is tried again. */
+static void keep_whole(struct events *events, size_t before)
+{
+	if (!events->buffer.failed)
+		return;
+	events->buffer.length = before;
+	events->buffer.failed = false;
+	events->stats.dropped++;
+}
+
 void events_take(struct events *events, const struct track_event *event,
 		 const struct listener_owner *listener, uint64_t wall_offset_ns)
 {
@@ -194,12 +230,22 @@ void events_take(struct events *events, const struct track_event *event,
 		return;
 	}
 	events_render(event, listener, wall_offset_ns, &events->buffer);
-	if (events->buffer.failed) {
-		/* Out of memory: take the torn line back, and try again with the next. */
-		events->buffer.length = before;
-		events->buffer.failed = false;
+	keep_whole(events, before);
+}
+
+void events_take_flood(struct events *events, const struct flood_news *news,
+		       uint64_t wall_offset_ns)
+{
+	size_t before = events->buffer.length;
+
+	if (events->fd < 0)
+		return;
+	if (before >= BUFFER_MAX || !take_token(&events->divergence_tokens, news->ts_ns)) {
 		events->stats.dropped++;
+		return;
 	}
+	events_render_flood(news, wall_offset_ns, &events->buffer);
+	keep_whole(events, before);
 }
 
 const struct listener_owner *events_listener(const struct listeners *listeners,

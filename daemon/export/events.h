@@ -5,13 +5,14 @@
  * One JSON object a line, schema 1. A field is never taken away or given another meaning under
  * the same number; new ones may come. Every line:
  *
- *	event		"divergence_open" | "divergence_close" | "connection" | "sampling"
+ *	event		"divergence_open" | "divergence_close" | "connection" | "sampling" |
+ *			"syn_flood_begin" | "syn_flood_end"
  *	schema		1
  *	time		RFC 3339, UTC, nanoseconds: the wall clock at mono_ns
  *	mono_ns		CLOCK_MONOTONIC of the cause
  *	netns		inode number of the network namespace
  *
- * All but sampling:
+ * Those of connections and divergences:
  *
  *	local, remote	"10.0.0.1:443", "[fd00::1]:443"
  *	netns_name	what it is called ("host": the daemon's own), where that is known
@@ -55,6 +56,17 @@
  *	interface_index	on which it meets none, or null
  *	from_shift, to_shift	before, from now on
  *	offered_records	in one window of 134 ms, those left out included
+ * syn_flood_begin and syn_flood_end (the rule is in listen/flood.h; not in a replay, as what it
+ * goes by is counted in the kernel and not recorded):
+ *
+ *	listener	the listening address: "0.0.0.0:443"
+ *	owner		as above
+ *	since		when it began to be suspected
+ *	syns_per_second	SYNs that somebody could have answered
+ *	answered_percent	how many of them were
+ *	sources		addresses that SYNs came from in the last one to two minutes, estimated
+ *	syn_queue_length, syn_queue_limit	of the fullest socket; its backlog
+ *	syns, duration_seconds	end only: all SYNs since it began; how long it was
  *
  * From a capture (replay --json FILE) there is no kernel: kernel_path is empty, netns 0, nothing
  * was compared, and mono_ns is the wall clock's.
@@ -103,6 +115,10 @@ void events_free(struct events *events);
 void events_take(struct events *events, const struct track_event *event,
 		 const struct listener_owner *listener, uint64_t wall_offset_ns);
 
+/* The same for a SYN flood that begins or ends. */
+void events_take_flood(struct events *events, const struct flood_news *news,
+		       uint64_t wall_offset_ns);
+
 /* The listening socket that an event's connection came through, put in *room; NULL: none is
  * known, or none matters. */
 const struct listener_owner *events_listener(const struct listeners *listeners,
@@ -117,5 +133,6 @@ const struct events_stats *events_stats(const struct events *events);
 /* The line of one event, newline included. Pure. */
 void events_render(const struct track_event *event, const struct listener_owner *listener,
 		   uint64_t wall_offset_ns, struct text *out);
+void events_render_flood(const struct flood_news *news, uint64_t wall_offset_ns, struct text *out);
 
 #endif

@@ -28,6 +28,21 @@ static void queues(struct json *json, const struct listener_row *row,
 	json_u64(json, "accept_queue_length_max", row->accept_peak);
 }
 
+static void flood(struct json *json, const struct export_view *view, const struct listener_row *row)
+{
+	json_u64(json, "sources", row->sources);
+	json_object_begin(json, "syn_flood");
+	json_bool(json, "suspected", row->flooded);
+	if (row->flooded)
+		json_time(json, "since", view_wall_ns(view, row->flooded_ns));
+	else
+		json_null(json, "since");
+	json_u64(json, "syns_per_second", row->flood.rate);
+	json_u64(json, "answered_percent", row->flood.answered);
+	json_bool(json, "hurts", row->flood.hurts);
+	json_object_end(json);
+}
+
 static void counters(struct json *json, const struct listener_counters *of)
 {
 	json_u64(json, "syns", of->syns);
@@ -35,6 +50,10 @@ static void counters(struct json *json, const struct listener_counters *of)
 	json_u64(json, "retransmitted_synacks", of->synacks_retransmitted);
 	json_u64(json, "handshakes", of->handshakes);
 	json_u64(json, "deferred_acks", of->deferred);
+	json_object_begin(json, "resets");
+	json_u64(json, "request", of->requests_reset);
+	json_u64(json, "listener", of->resets);
+	json_object_end(json);
 	json_object_begin(json, "cookies");
 	json_u64(json, "sent", of->cookies_sent);
 	json_u64(json, "accepted", of->cookies_accepted);
@@ -136,6 +155,7 @@ void api_listeners(const struct export_view *view, struct text *out)
 		json_string(&json, "netns_name", view->names[i].netns);
 		queues(&json, row, &facts);
 		counters(&json, &row->counters);
+		flood(&json, view, row);
 		knobs(&json, &facts);
 		owner(&json, row);
 		json_object_end(&json);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "util.h"
+
 #define COLUMNS(X)                                                                                 \
 	X(LISTENER, "listener")                                                                    \
 	X(SYN, "syn/limit")                                                                        \
@@ -19,9 +21,11 @@
 	X(SYNS, "syns")                                                                            \
 	X(HANDSHAKES, "handshakes")                                                                \
 	X(COOKIES, "cookies")                                                                      \
+	X(SOURCES, "sources")                                                                      \
 	X(DROPS, "drops")                                                                          \
 	X(REASON, "mostly")                                                                        \
 	X(FOLLOWED, "followed")                                                                    \
+	X(FLOOD, "flood")                                                                          \
 	X(OWNER, "owner")
 
 enum column {
@@ -198,6 +202,12 @@ static void write_cell(const struct line *line, enum column column, char cell[CE
 	case COLUMN_COOKIES:
 		number(cell, row->counters.cookies_sent);
 		break;
+	case COLUMN_SOURCES:
+		number(cell, row->sources);
+		break;
+	case COLUMN_FLOOD:
+		strcpy(cell, row->flooded ? "suspected" : "-");
+		break;
 	case COLUMN_DROPS:
 		number(cell, line->drops);
 		break;
@@ -246,6 +256,28 @@ static void put_place(const struct line *line, struct text *out)
 	text_char(out, '\n');
 }
 
+/* One source can be turned away, thousands are most likely forged. */
+#define SOURCES_FEW 16
+
+static void put_flood(const struct line *line, uint64_t now_ns, struct text *out)
+{
+	const struct listener_row *row = line->row;
+	char text[256];
+
+	if (!row->flooded || !row->flooded_ns)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"  a SYN flood is suspected since %llu s: %u SYNs a second, %u%% answered, some %llu "
+		"sources: %s\n",
+		(unsigned long long)((now_ns - row->flooded_ns) / NS_PER_SEC), row->flood.rate,
+		row->flood.answered, (unsigned long long)row->sources,
+		row->sources <= SOURCES_FEW ?
+			"few enough to drop before TCP, or their SYN-ACKs get lost" :
+			"most likely forged; cookies keep the listener reachable");
+	text_string(out, text);
+}
+
 static void put_advice(const struct line *line, struct text *out)
 {
 	static const char *const verdicts[] = {
@@ -274,7 +306,8 @@ static void put_advice(const struct line *line, struct text *out)
 	}
 }
 
-static void put_lines(const struct line *lines, size_t count, bool details, struct text *out)
+static void put_lines(const struct line *lines, size_t count, bool details, uint64_t now_ns,
+		      struct text *out)
 {
 	size_t widths[COLUMN_NR];
 	char cell[CELL_MAX];
@@ -298,6 +331,7 @@ static void put_lines(const struct line *lines, size_t count, bool details, stru
 		if (!details)
 			continue;
 		put_place(&lines[i], out);
+		put_flood(&lines[i], now_ns, out);
 		put_advice(&lines[i], out);
 	}
 }
@@ -319,6 +353,6 @@ void listener_table(const struct export_view *view, enum listener_order order, b
 	qsort(lines, count, sizeof(*lines), by_key);
 	if (view->other.members)
 		lines[count++] = line_of(view, &view->other, "other");
-	put_lines(lines, count, details, out);
+	put_lines(lines, count, details, view->mono_ns, out);
 	free(lines);
 }

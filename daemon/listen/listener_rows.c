@@ -47,6 +47,7 @@ static void add_queues(struct listener_row *other, const struct listener_row *ro
 	other->syn_length += row->syn_length;
 	other->accept_length += row->accept_length;
 	other->accept_limit += row->accept_limit;
+	other->flooded |= row->flooded;
 	other->syn_peak = MAX(other->syn_peak, row->syn_peak);
 	other->accept_peak = MAX(other->accept_peak, row->accept_peak);
 }
@@ -76,11 +77,23 @@ static int by_key(const void *left, const void *right)
 	return order ? order : (a->cookie > b->cookie) - (a->cookie < b->cookie);
 }
 
+static void add_address(struct listener_row *row, const struct listener_address *address,
+			const struct sketch_union *sources)
+{
+	row->sources = sketch_estimate(sources);
+	if (!address)
+		return;
+	row->flooded = address->flood.suspected;
+	row->flooded_ns = address->flood.suspected ? address->flood.since_ns : 0;
+	row->flood = address->flood.facts;
+}
+
 /* One row an address:port, NULL without memory. The caller frees it. */
 static struct listener_row *group(struct listeners *listeners, size_t *ret_count)
 {
 	struct listener_row *rows = calloc(listeners->count + 1, sizeof(*rows));
 	struct listener_reading reading;
+	struct sketch_union sources;
 	size_t nr_rows = 0;
 
 	if (!rows)
@@ -91,13 +104,17 @@ static struct listener_row *group(struct listeners *listeners, size_t *ret_count
 		const struct listener_counters counters =
 			listeners_read_counters(listeners, listener);
 
-		if (!nr_rows || !same_address(&rows[nr_rows - 1].key, &listener->key))
+		if (!nr_rows || !same_address(&rows[nr_rows - 1].key, &listener->key)) {
 			rows[nr_rows++].key = listener->key;
+			sources = (struct sketch_union){ 0 };
+		}
 		add_member(&rows[nr_rows - 1], listener, &counters);
 		if (!listeners_read_raw(listeners, listener, &reading))
 			reading = (struct listener_reading){ 0 };
 		add_peaks(&rows[nr_rows - 1], listener, &reading, listeners->now_ns);
 		rows[nr_rows - 1].labelled |= listener->labelled;
+		listener_add_sources(listeners, listener, &sources);
+		add_address(&rows[nr_rows - 1], listener->address, &sources);
 	}
 	*ret_count = nr_rows;
 	return rows;

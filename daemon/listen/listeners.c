@@ -27,6 +27,9 @@ void listeners_free(struct listeners *listeners)
 {
 	if (!listeners)
 		return;
+	for (size_t i = 0; i < listeners->count; i++)
+		address_leave(listeners, &listeners->all[i]);
+	free(listeners->news);
 	free(listeners->closed_sums);
 	free(listeners->all);
 	free(listeners);
@@ -66,6 +69,7 @@ static struct listener *provide(struct listeners *listeners, const struct observ
 	for (size_t i = 0; i + 1 < listeners->count; i++)
 		if (same_address(&listeners->all[i].key, &listener->key))
 			listeners->all[i].shares = listener->shares = true;
+	address_join(listeners, listener);
 	if (listeners->ops.name)
 		listeners->ops.name(listeners->ops.context, &listener->key, 0, listener->cookie);
 	return listener;
@@ -159,6 +163,7 @@ void listeners_tick(struct listeners *listeners, uint64_t now_ns)
 	listeners->settled_ns = now_ns;
 	for (size_t i = 0; i < listeners->count; i++)
 		settle(listeners, &listeners->all[i]);
+	floods_judge(listeners);
 }
 
 void listeners_account_in_other(struct listeners *listeners, struct listener *listener)
@@ -210,6 +215,7 @@ static void forget(struct listeners *listeners, uint64_t cookie)
 
 	if (listener) {
 		bequeath(listeners, listener);
+		address_leave(listeners, listener);
 	}
 	if (listeners->ops.forget)
 		listeners->ops.forget(listeners->ops.context, cookie);
@@ -332,6 +338,15 @@ bool listeners_find(const struct listeners *listeners, const struct conn_key *co
 	return false;
 }
 
+/* listen() chose it, after its event. */
+static void take_port(struct listeners *listeners, struct listener *listener, uint16_t port)
+{
+	address_leave(listeners, listener);
+	listener->address = NULL;
+	listener->key.local_port = port;
+	address_join(listeners, listener);
+}
+
 void listeners_observe(struct listeners *listeners, const struct observation *observation)
 {
 	const struct rec_snapshot *snapshot = NULL;
@@ -355,8 +370,8 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 		snapshot = &observation->socket->snapshot;
 		if (snapshot->state == KS_LISTEN)
 			listener = provide(listeners, observation);
-		if (listener && !listener->key.local_port) /* listen() chose it, after its event */
-			listener->key.local_port = observation->key.local_port;
+		if (listener && !listener->key.local_port)
+			take_port(listeners, listener, observation->key.local_port);
 		break;
 	case REC_SEGMENT:
 		/* Only a lookup that found the listener itself names it by its cookie. */
@@ -385,13 +400,16 @@ size_t listeners_count_in(const struct listeners *listeners, uint32_t netns)
 	return count;
 }
 
-void listeners_each_key(const struct listeners *listeners,
+void listeners_each_key(struct listeners *listeners,
 			void (*each)(void *context, const struct conn_key *key), void *context)
 {
 	/* The callback may make a listener known, and so move the array. */
 	for (size_t i = 0, count = listeners->count; i < count; i++) {
-		const struct conn_key key = listeners->all[i].key;
+		struct conn_key key = listeners->all[i].key;
 
+		/* Whose SYN would go to which member only the kernel knows: one by one, all come. */
+		if (listeners->all[i].shares)
+			key.remote_port = ++listeners->asked_port;
 		each(context, &key);
 	}
 }

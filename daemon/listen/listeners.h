@@ -10,6 +10,7 @@
 #include "capture/decode.h"
 #include "capture/listener_maps.h"
 #include "counters.h"
+#include "listen/flood.h"
 #include "listen/outcome.h"
 #include "listen/place.h"
 
@@ -22,6 +23,10 @@ struct listener_row {
 	uint32_t syn_peak, accept_peak;	   /* longest of this window of 69 s and the one before */
 	bool defers;			   /* TCP_DEFER_ACCEPT */
 	struct listener_counters counters; /* of this row, since it exists */
+	uint64_t sources;    /* addresses SYNs came from, in those two windows: an estimate */
+	uint32_t flooded;    /* 1: a SYN flood is suspected (flood.h) */
+	uint64_t flooded_ns; /* since when */
+	struct flood_facts flood;
 	/* Of the member that was there first and whose owner is known. */
 	uint32_t pid; /* 0 = unknown */
 	char comm[REC_COMM_BYTES];
@@ -47,6 +52,7 @@ struct listeners_ops {
 	int (*read)(void *context, uint64_t cookie, struct listener_reading *ret);
 	void (*forget)(void *context, uint64_t cookie);
 	void (*name)(void *context, const struct conn_key *key, uint64_t from, uint64_t cookie);
+	int (*sources)(void *context, uint64_t cookie, struct source_sketch *ret);
 	void (*locate)(void *context, uint32_t pid, struct place *ret);
 };
 
@@ -61,6 +67,19 @@ void listeners_observe(struct listeners *listeners, const struct observation *ob
 /* Time passes: peaks of windows gone by are let go, and what had a second to be answered and was
  * not is settled (LISTENER_DROP_OTHER, _LAST_QUARTER). Once a second, and before rows are made. */
 void listeners_tick(struct listeners *listeners, uint64_t now_ns);
+
+/* A SYN flood is suspected of a listener, or no longer. */
+struct flood_news {
+	bool begins;
+	uint64_t ts_ns, since_ns; /* since_ns: when it began */
+	struct listener_owner listener;
+	struct flood_facts facts;	/* at its begin, or at its end */
+	uint32_t syn_length, syn_limit; /* of the fullest member */
+	uint64_t sources, syns;		/* SYNs: since it began, 0 where it begins */
+};
+
+/* What listeners_tick() found, oldest first, each once. False: there is nothing new. */
+bool listeners_flood_news(struct listeners *listeners, struct flood_news *ret);
 
 /* All that any listener of a namespace ever counted, those that closed too. */
 void listeners_sum(struct listeners *listeners, uint32_t netns, struct listener_counters *ret);
@@ -86,8 +105,9 @@ bool listeners_find(const struct listeners *listeners, const struct conn_key *co
 size_t listeners_ownerless(const struct listeners *listeners, uint32_t netns);
 bool listeners_seek_owner(struct listeners *listeners, uint64_t cookie);
 
-/* Every listening socket's key, for a fresh look at its queues. */
-void listeners_each_key(const struct listeners *listeners,
+/* Every listening socket's key, for a fresh look at its queues; with a remote port, another each
+ * time, where several share the address: it chooses among them. */
+void listeners_each_key(struct listeners *listeners,
 			void (*each)(void *context, const struct conn_key *key), void *context);
 
 /* Fills rows[0..max) with the busiest (by SYNs) and adds the rest up in *ret_other (key zero).

@@ -5,12 +5,22 @@
 
 #include <string.h>
 
+#include "listen/estimate.h"
 #include "listen/listeners.h"
 
 /* The longest queues that looks found in a window; those in between BPF sees (counters.h). */
 struct window {
 	uint64_t number;
 	uint32_t syn_length, accept_length;
+};
+
+/* All sockets of one address share it. */
+struct listener_address {
+	uint32_t members;
+	struct flood_watch flood;
+	struct flood_totals totals; /* being added up, at the tick of its time */
+	uint64_t judged_ns;
+	uint64_t syns_before; /* at the flood's begin */
 };
 
 /* One listening socket. Members of a SO_REUSEPORT group are sockets of their own here. */
@@ -29,8 +39,9 @@ struct listener {
 	uint64_t cgroup_id;
 	char comm[REC_COMM_BYTES];
 	struct place place;
-	uint8_t owner_seeks; /* so often its owner was asked for */
-	bool labelled;	     /* its address has a metric label of its own */
+	uint8_t owner_seeks;		  /* so often its owner was asked for */
+	struct listener_address *address; /* NULL: no memory, and no flood will be seen */
+	bool labelled;			  /* its address has a metric label of its own */
 };
 
 /* What the closed listeners of a namespace counted, labelled or not. */
@@ -56,6 +67,9 @@ struct listeners {
 	size_t nr_closed;			  /* ever */
 	struct closed_sum *closed_sums;
 	size_t nr_closed_sums;
+	struct flood_news *news;
+	size_t nr_news, news_room;
+	uint16_t asked_port; /* of looks at members of groups */
 };
 
 static inline bool same_address(const struct conn_key *a, const struct conn_key *b)
@@ -75,6 +89,15 @@ bool closed_find(const struct listeners *listeners, const struct conn_key *key,
 const struct listener_counters *closed_sum_of(const struct listeners *listeners, uint32_t netns);
 /* The namespace is gone, and its number may be given to another. */
 void closed_forget_space(struct listeners *listeners, uint32_t netns);
+
+/* Takes part in its address; no longer. */
+void address_join(struct listeners *listeners, struct listener *listener);
+void address_leave(struct listeners *listeners, struct listener *listener);
+/* Once a second, after outcomes are settled. */
+void floods_judge(struct listeners *listeners);
+/* Adds where the listener's SYNs came from of late. */
+void listener_add_sources(const struct listeners *listeners, const struct listener *listener,
+			  struct sketch_union *sum);
 
 void counters_add(struct listener_counters *sum, const struct listener_counters *more);
 void counters_subtract(struct listener_counters *from, const struct listener_counters *less);

@@ -13,6 +13,9 @@
 
 #define CGROUP_TEXT_BYTES 8192
 
+/* So many links of each process are read at first. */
+#define LINKS_SHALLOW 512
+
 struct wanted {
 	struct diag_socket socket;
 	uint32_t netns;
@@ -24,6 +27,8 @@ struct owner_search {
 	DIR *processes;	  /* NULL: the search has not begun */
 	DIR *descriptors; /* of process `pid`; NULL: the next one is to be opened */
 	uint32_t pid;
+	size_t entries; /* of `descriptors` gone by */
+	bool deep;	/* the second round: those beyond LINKS_SHALLOW */
 };
 
 /* The beginning of a small file below /proc, terminated. False: it cannot be read. */
@@ -54,13 +59,20 @@ struct owner_search *owner_search_new(void)
 	return calloc(1, sizeof(struct owner_search));
 }
 
+static void end_process(struct owner_search *search)
+{
+	closedir(search->descriptors);
+	search->descriptors = NULL;
+}
+
 static void end(struct owner_search *search)
 {
 	if (search->descriptors)
-		closedir(search->descriptors);
+		end_process(search);
 	if (search->processes)
 		closedir(search->processes);
 	search->descriptors = search->processes = NULL;
+	search->deep = false;
 	search->count = 0;
 }
 
@@ -107,9 +119,14 @@ static bool next_process(struct owner_search *search)
 		if (!search->descriptors)
 			continue; /* gone, or not ours to look at */
 		search->pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		search->entries = 0;
 		return true;
 	}
-	return false;
+	if (search->deep)
+		return false;
+	search->deep = true;
+	rewinddir(search->processes);
+	return next_process(search);
 }
 
 static void tell(struct owner_search *search, size_t index,
@@ -165,12 +182,10 @@ void owner_search_step(struct owner_search *search, size_t links,
 		if (!more)
 			break;
 		entry = readdir(search->descriptors);
-		if (entry) {
+		if (!entry || (!search->deep && search->entries == LINKS_SHALLOW))
+			end_process(search);
+		else if (search->entries++ >= LINKS_SHALLOW || !search->deep)
 			take_link(search, entry->d_name, found, context);
-			continue;
-		}
-		closedir(search->descriptors);
-		search->descriptors = NULL;
 	}
 	if (!search->count || !more)
 		end(search); /* all are found, or the rest is nobody's */

@@ -4,10 +4,11 @@
  *
  * Who calls listen() while we watch is told by the event itself. Of a socket that was there before,
  * only its inode number is to be had (capture/diag.h), and a process that holds it is found by
- * reading the links in /proc/PID/fd, one after the other. That may be many: the search goes a few
- * links at a time, between other work, and takes all sockets it is asked for in one go. Of several
- * processes that hold a socket the first in /proc's order is taken, which is the one that was there
- * first, but where numbers have wrapped.
+ * reading the links in /proc/PID/fd, one after the other. That may be millions, on a host with as
+ * many connections: the search goes a few links at a time, between other work, takes all sockets it
+ * is asked for in one go, and reads the low numbers of every process, where servers have what they
+ * listen on, before it reads the others. Of several processes that hold a socket the first in
+ * /proc's order is taken, which is the one that was there first, but where numbers have wrapped.
  */
 #ifndef TCPWITNESS_OWNERS_H
 #define TCPWITNESS_OWNERS_H

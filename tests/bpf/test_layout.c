@@ -177,6 +177,8 @@ static const struct member members[] = {
 	M(listener_counters, told_acks),
 	M(listener_counters, told_cookies),
 	M(listener_counters, deferred),
+	M(listener_counters, requests_reset),
+	M(listener_counters, resets),
 	M(listener_counters, drops),
 	M(listener_counters, at_limit),
 	M(listener_counters, at_limit_cookies),

@@ -18,12 +18,12 @@ import tempfile
 import threading
 
 from witness import (
-    BINARY, Daemon, Lab, RawPeer, Skip, alone, case, check, check_equal, execute, listener, main,
+    BINARY, IPV4, Daemon, Lab, RawPeer, Skip, alone, case, check, check_equal, execute, listener, main,
     wait_until,
 )
 from witness.ends import PORTS, both_ends, each_end, space_of
 from witness.lab import endpoint
-from witness.raw import overflow
+from witness.raw import Segment, overflow
 
 MIBS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies",
         "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed")
@@ -123,7 +123,7 @@ class Scene:
         for name in ("syn_queue_length", "syn_queue_limit", "accept_queue_length",
                      "accept_queue_limit", "syn_queue_length_max", "accept_queue_length_max"):
             row[name] = int(now(f"listener_{name}", listener=self.name))
-        for metric, label in (("drops", "reason"), ("cookies", "result")):
+        for metric, label in (("drops", "reason"), ("cookies", "result"), ("resets", "target")):
             for have, value in now.series(f"listener_{metric}_total", listener=self.name):
                 row[have[label]] = int(value)
         return row
@@ -135,11 +135,16 @@ class Scene:
 
     def expect_knob(self, queue, limited_by, change):
         """What limits QUEUE, and the one change that would help."""
-        row = self.api()
-        check_equal(f"the {queue} queue is limited by", row["limited_by"][queue], limited_by)
-        first, *rest = row["advice"][queue]
-        check_equal("the change", (first["knob"], first["verdict"]), (change, "change"))
-        check("change" not in [line["verdict"] for line in rest], f"more than one: {rest}")
+        def told():
+            row = self.api()  # its settings are at most two seconds old
+            return row["limited_by"][queue], [(line["knob"], line["verdict"])
+                                              for line in row["advice"].get(queue, ())]
+
+        def right():
+            by, (first, *rest) = told()[0], told()[1] or [None]
+            return (by == limited_by and first == (change, "change") and
+                    "change" not in [verdict for _, verdict in rest])
+        wait_until(right, lambda: f"{queue} queue: {told()}, expected {limited_by}, {change}")
 
     def mibs(self):
         now = self.space.snmp()
@@ -301,6 +306,61 @@ def stray_ack_is_no_cookie(world, end, family):
         talk.send("A")
         talk.expect("R")
         scene.expect({})
+
+
+@each_end
+def repeated_syn(world, end, family):
+    """It meets its request: answered again, and neither a SYN for the listener nor a drop."""
+    with Scene(world, end, family) as scene:
+        talk, = scene.ask(1)
+        talk.send("S", seq=talk.seq - 1)
+        talk.expect("SA")
+        scene.expect({}, syns=1, synacks=2, retransmitted_synacks=1, answered=1)
+        scene.complete([talk])
+        scene.expect({}, handshakes=1, syns=1)
+
+
+@each_end
+def reset_on_a_request(world, end, family):
+    """In the window it ends the request, out of it nothing; the listener drops nothing."""
+    with Scene(world, end, family) as scene:
+        first, second = scene.ask(2)
+        embryonic = scene.space.snmp()["EmbryonicRsts"]
+        first.send("R")
+        second.send("R", seq=second.seq + (1 << 24))
+        wait_until(lambda: scene.space.in_state(scene.port, "SYN_RECEIVED") == 1,
+                   "the request is still there, or both are gone")
+        scene.expect({}, syns=2, request=1, listener=0, syn_queue_length=1)
+        check_equal("EmbryonicRsts", scene.space.snmp()["EmbryonicRsts"] - embryonic, 1)
+        scene.complete([second])
+
+
+@each_end
+def reset_to_the_listener(world, end, family):
+    with Scene(world, end, family) as scene:
+        talk = scene.talk()
+        talk.send("R")
+        scene.expect({}, listener=1, request=0, syns=0)
+
+
+@each_end
+def unreachable_on_a_request(world, end, family):
+    """By ICMP an unreachable host ends the request (ListenDrops) and an unreachable port does not
+    (linux net/ipv4/tcp_ipv4.c:tcp_v4_err); by ICMPv6 it is the other way round (net/ipv6/icmp.c:
+    tab_unreach). It is no SYN's or ACK's fate: ListenDrops has one that is not ours to explain."""
+    with Scene(world, end, family) as scene:
+        gone, stays = scene.ask(2)
+        for talk, port in ((stays, family == IPV4), (gone, family != IPV4)):
+            answer = Segment(scene.port, talk.my_port, talk.ack - 1, 0, "SA", 0, b"")
+            scene.peer.send_unreachable(port, quoted=answer)
+        wait_until(lambda: scene.space.in_state(scene.port, "SYN_RECEIVED") == 1,
+                   lambda: f"{scene.space.sockets(scene.port)}; {scene.mibs()}")
+        wait_until(lambda: scene.unexplained() != scene.left, "nothing is unexplained")
+        check_equal("unexplained", scene.unexplained(),
+                    {**scene.left, "ListenDrops": scene.left.get("ListenDrops", 0) + 1})
+        check_equal("the namespace's counters", scene.mibs(), {"ListenDrops": 1})
+        scene.wait(syns=2, other=0, syn_queue_length=1)
+        scene.complete([stays])
 
 
 @each_end

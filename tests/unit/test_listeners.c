@@ -306,7 +306,7 @@ static void group_keeps_what_its_members_counted(void **state)
 static int setup(void **state)
 {
 	static struct bench bench;
-	const struct listeners_ops ops = { &bench, false, counters, forget, NULL, NULL };
+	const struct listeners_ops ops = { &bench, false, counters, forget, NULL, NULL, NULL };
 
 	memset(&bench, 0, sizeof(bench));
 	bench.listeners = listeners_new(&ops, 2);

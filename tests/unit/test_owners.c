@@ -73,6 +73,24 @@ static void finds_its_own(void **state)
 	close(fd);
 }
 
+/* Behind more links than the first round reads. */
+static void finds_deep(void **state)
+{
+	struct diag_socket wanted = { .cookie = 4712 };
+	int fds[1000], last = -1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_true(fds[i] >= 0);
+		last = fds[i];
+	}
+	wanted.inode = inode_of(last);
+	assert_int_equal(search(&wanted, 1, 1000).last.pid, getpid());
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
+}
+
 static void gives_up(void **state)
 {
 	const struct diag_socket wanted[] = { { .inode = 0xfffffffe }, { .inode = 0xffffffff } };
@@ -114,9 +132,8 @@ static void place_of_a_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_its_own),
-		cmocka_unit_test(gives_up),
-		cmocka_unit_test(searches_again),
+		cmocka_unit_test(finds_its_own),      cmocka_unit_test(finds_deep),
+		cmocka_unit_test(gives_up),	      cmocka_unit_test(searches_again),
 		cmocka_unit_test(place_of_a_process),
 	};
 

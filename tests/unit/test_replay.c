@@ -80,7 +80,7 @@ static void start(struct run *run, bool kernel_answers)
 		.wall_offset_ns = (uint64_t)info.realtime_offset_ns,
 		.context = run,
 		.look = look,
-		.listeners = { run, false, no_counters, no_forget, NULL, NULL },
+		.listeners = { run, false, no_counters, no_forget, NULL, NULL, NULL },
 	};
 
 	memset(run, 0, sizeof(*run));
