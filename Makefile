@@ -17,7 +17,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev clang make git bpftool \
 	libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libpcap-dev
 PACKAGES_TEST := python3 libcmocka-dev libclang-rt-14-dev \
 	clang-format cppcheck shellcheck iproute2 procps nftables conntrack tshark curl prometheus \
-	nginx-light wrk redis-server
+	prometheus-alertmanager nginx-light wrk redis-server
 # what make bench measures us with and beside; it says "skipped" where one is missing
 PACKAGES_BENCH := iperf3 libbpf-tools bpftrace tcpdump
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # alone: alerts are late where Prometheus gets no CPU
 """The real rules in a real Prometheus, about real trouble: the right alerts fire, on the right
-listener, within two evaluation intervals, and clear; ordinary load and scans raise none.
+listener, within two evaluation intervals, reach a webhook by a real Alertmanager, and clear;
+ordinary load and scans raise none.
 
 The rules are copies with their times cut: `for` to nothing, windows of minutes to seconds.
 """
@@ -20,6 +21,8 @@ from witness import (
     IPV4, Daemon, Lab, RawPeer, Skip, case, check, check_equal, client_of, listener, main,
     wait_until,
 )
+from witness.alertmanager import PORT as ALERTMANAGER_PORT
+from witness.alertmanager import Alertmanager
 from witness.daemon import ROOT, WEB_PORT
 from witness.lab import endpoint
 from witness.load import connload
@@ -30,7 +33,7 @@ WINDOW, HISTORY = "6s", "20s"
 FIRING = 'ALERTS{alertstate="firing"}'
 # an alert is late by no more than a scrape and two evaluations, all of one second
 LATE_MOST = 3
-FLOOD, FLOOD_BATCH = 3000, 50
+FLOOD, FLOOD_BATCH = 9000, 50
 CLIENTS = 20
 PORTS = itertools.count(7100)
 
@@ -52,9 +55,15 @@ def shortened(directory):
     return copies
 
 
+def own_name():
+    """This process's, which owns the listeners."""
+    with open("/proc/self/comm", encoding="ascii") as file:
+        return file.read().strip()
+
+
 class World:
-    def __init__(self, lab, daemon, prometheus):
-        self.lab, self.daemon, self.prometheus = lab, daemon, prometheus
+    def __init__(self, lab, daemon, prometheus, pager):
+        self.lab, self.daemon, self.prometheus, self.pager = lab, daemon, prometheus, pager
 
     def firing(self):
         """[(alert, listener)] now."""
@@ -72,7 +81,7 @@ class World:
     def quiet(self):
         """Nothing has fired for some evaluations. Returns when that was."""
         wait_until(lambda: not self.prometheus.query(f"count_over_time({FIRING}[3s])"),
-                   lambda: f"still firing: {self.firing()}", 30, 0.2)
+                   lambda: f"still firing: {self.firing()}", 60, 0.2)
         return time.time()
 
     def evaluated(self, since):
@@ -93,18 +102,24 @@ class World:
         return min((samples[0][0] for _, samples in rows), default=None)
 
     def expect(self, since, name, cause, alerts):
-        """ALERTS and no others fire, on listener NAME, soon after CAUSE was scraped."""
+        """ALERTS and no others fire, on listener NAME, soon after CAUSE was scraped; a flood's,
+        after the daemon suspects it. The webhook is told."""
         want = sorted((alert, name) for alert in alerts)
         wait_until(lambda: self.firing() == want,
                    lambda: f"firing: {self.firing()}, expected {want}", 30, 0.1)
-        seen = self.first(cause, since)
-        check(seen, f"{cause} was never scraped")
         for alert in alerts:
+            if alert == "TcpWitnessSynFloodSuspected":
+                cause = f'tcpwitness_listener_syn_flood_suspected{{listener="{name}"}} == 1'
+            seen = self.first(cause, since)
+            check(seen, f"{cause} was never scraped")
             fired = self.first(
                 f'ALERTS{{alertstate="firing",alertname="{alert}",listener="{name}"}}', since)
             print(f"# {alert}: {fired - seen:.0f} s after its cause was scraped")
             check(fired - seen <= LATE_MOST, f"{alert} came {fired - seen} s after {cause}")
         check_equal("annotated", self.annotations(alerts, name), [])
+        if self.pager:
+            for alert in alerts:
+                self.pager.wait("firing", alert, listener=name, netns="host", comm=own_name())
         return want
 
     def annotations(self, alerts, name):
@@ -113,6 +128,7 @@ class World:
         return [row["labels"]["alertname"] for row in rows
                 if row["labels"]["alertname"] in alerts and not (
                     name in row["annotations"]["summary"] and
+                    f"owner {own_name()}" in row["annotations"]["summary"] and
                     re.search(r"backlog|syncookies|knob", row["annotations"]["description"]))]
 
     def expect_clear(self, since, want, foretold=()):
@@ -120,6 +136,9 @@ class World:
         self.quiet()
         fired = [row for row in self.ever_fired(since) if row not in foretold]
         check_equal("all that ever fired", fired, want)
+        if self.pager:
+            for alert, name in want:
+                self.pager.wait("resolved", alert, listener=name)
 
 
 @contextlib.contextmanager
@@ -133,10 +152,14 @@ def world():
         for space in (lab.a, lab.b):
             space.sysctl(tcp_max_tw_buckets=1 << 20, core__somaxconn=4096, tcp_syncookies=1)
         daemon = stack.enter_context(Daemon(lab.a, "--ring.bytes=16777216", connections=False))
+        pager = None
+        if shutil.which("prometheus-alertmanager"):
+            pager = stack.enter_context(Alertmanager(lab.a))
         prometheus = stack.enter_context(Prometheus(
-            lab.a, {"tcpwitness": WEB_PORT}, shortened(directory)))
+            lab.a, {"tcpwitness": WEB_PORT}, shortened(directory),
+            alertmanager=ALERTMANAGER_PORT if pager else None))
         prometheus.wait_scraped()
-        yield World(lab, daemon, prometheus)
+        yield World(lab, daemon, prometheus, pager)
 
 
 def moved(name, listening, **labels):
@@ -248,6 +271,10 @@ def flood(state, cookies, cause, alerts):
         peer.close()
         space.sysctl(tcp_syncookies=1)
     state.expect_clear(since, want)
+    lines = state.daemon.read_events()
+    for which in ("begin", "end"):
+        check(any(line["event"] == f"syn_flood_{which}" and line["listener"] == name
+                  for line in lines), f"no syn_flood_{which} of {name}")
 
 
 @case("SYN flood, held by cookies: its alerts, on its listener, and they clear")
@@ -261,6 +288,18 @@ def flood_without_cookies(state):
     flood(state, 0, ("drops", {"reason": "syn_queue_full|last_quarter"}),
           ("TcpWitnessHandshakesRefused", "TcpWitnessSynFloodSuspected",
            "TcpWitnessSynQueueOverflow"))
+
+
+@case("the webhook was told of nothing else")
+def told_nothing_else(state):
+    if not state.pager:
+        raise Skip("prometheus-alertmanager is not installed")
+    fired = {(row["alertname"], row.get("listener", row.get("kind", "")))
+             for row, _ in state.prometheus.query_range(FIRING, time.time() - 600, time.time())}
+    told = {(row["alertname"], row.get("listener", row.get("kind", "")))
+            for status, row in state.pager.received if status == "firing"}
+    check_equal("told", sorted(told - fired), [])
+    check(told, "nothing was told at all")
 
 
 @case("down: the alert that needs no daemon")

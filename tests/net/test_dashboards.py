@@ -30,7 +30,7 @@ VARIABLES = {"$__rate_interval": "5s", "$__range": "60s", "$job": ".+", "$instan
              "$netns": ".*", "$listener": ".+"}
 # panels that should be zero where nothing is wrong, or without kernel.bpf_stats_enabled
 ZERO = {"Programs not attached", "Records lost", "Stuck connections", "CPU of the BPF programs",
-        "Unexplained drops", "Not judged"}
+        "Unexplained drops", "Not judged", "Flood suspected"}
 LISTENERS = ((7201, 2, ()), (7202, 4, ()),
              (7203, 16, [(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)]), (7204, 64, ()))
 KEEP = os.environ.get("DASHBOARDS_KEEP")
@@ -60,6 +60,8 @@ def cookies(lab, *_):
     peer = RawPeer(lab, lab.a, IPV4)
     for number in range(40):
         peer.connection(30000 + number, 7202).send("S")
+    for _ in range(3):
+        peer.connection(30100, 7202).send("R")
     return [peer]
 
 

@@ -15,9 +15,9 @@ PORT = 9090
 
 
 class Prometheus:
-    """JOBS: {job's name: the port it scrapes at 127.0.0.1}. RULES: files."""
+    """JOBS: {job's name: the port it scrapes at 127.0.0.1}. RULES: files. ALERTMANAGER: its port."""
 
-    def __init__(self, space, jobs, rules=()):
+    def __init__(self, space, jobs, rules=(), alertmanager=None):
         self.space, self.jobs = space, jobs
         self.directory = tempfile.mkdtemp(prefix="tcpwitness-prometheus-")
         config = os.path.join(self.directory, "prometheus.yml")
@@ -26,6 +26,8 @@ class Prometheus:
                 "global": {"scrape_interval": "1s", "scrape_timeout": "1s",
                            "evaluation_interval": "1s"},
                 "rule_files": list(rules),
+                "alerting": {"alertmanagers": [{"static_configs": [
+                    {"targets": [f"127.0.0.1:{alertmanager}"]}]}] if alertmanager else []},
                 "scrape_configs": [
                     {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
                     for name, port in jobs.items()],
