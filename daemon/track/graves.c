@@ -27,26 +27,31 @@ static uint32_t hash(const struct conn_key *key)
 
 _Static_assert(sizeof(struct conn_key) % sizeof(uint64_t) == 0, "hashed in words");
 
-static struct grave *place(struct graves *graves, const struct conn_key *key)
+static uint32_t place_of(const struct conn_key *key)
 {
-	return &graves->at[hash(key) % GRAVES_NR];
+	return hash(key) % GRAVES_NR;
 }
 
 struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint64_t now_ns)
 {
-	struct grave *grave = place(graves, key);
+	uint32_t place = place_of(key);
+	struct grave *grave = &graves->at[place];
 
 	if (grave->ended_ns && grave->heard_ns && now_ns < grave->heard_ns + GRAVE_KEPT_NS &&
 	    memcmp(&grave->key, key, sizeof(*key)) != 0)
 		return NULL;
 	*grave = (struct grave){ .key = *key, .ended_ns = now_ns, .counted_ns = now_ns };
+	graves->used[place / 64] |= 1ull << place % 64;
 	return grave;
 }
 
 struct grave *graves_find(struct graves *graves, const struct conn_key *key)
 {
-	struct grave *grave = place(graves, key);
+	uint32_t place = place_of(key);
+	struct grave *grave = &graves->at[place];
 
+	if (!(graves->used[place / 64] & 1ull << place % 64))
+		return NULL;
 	return grave->ended_ns && !memcmp(&grave->key, key, sizeof(*key)) ? grave : NULL;
 }
 

@@ -24,6 +24,9 @@ struct grave {
 };
 
 struct graves {
+	/* Bit per place that was ever used: every connection that begins asks, and where no RSTs
+	 * are sent it asks 2 KiB and not 1 MiB. */
+	uint64_t used[GRAVES_NR / 64];
 	struct grave at[GRAVES_NR];
 };
 

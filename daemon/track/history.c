@@ -11,6 +11,7 @@
 
 struct history {
 	uint32_t limit;
+	uint32_t next;	/* added % limit, without the division */
 	uint64_t added; /* ever; entry n is at n % limit */
 	struct track_entry *ring;
 };
@@ -46,7 +47,11 @@ void history_free(struct history *history)
 
 void history_add(struct history *history, const struct track_entry *entry)
 {
-	history->ring[history->added++ % history->limit] = *entry;
+	history->ring[history->next] = *entry;
+	history->next = history->next + 1 < history->limit ? history->next + 1 : 0;
+	history->added++;
+	/* Nobody reads it, so it is never at hand when its turn comes. */
+	__builtin_prefetch(&history->ring[history->next], 1);
 }
 
 struct history_stats history_stats(const struct history *history)
