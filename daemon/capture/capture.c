@@ -535,6 +535,11 @@ uint32_t capture_sampling_shift(const struct capture *capture, const struct conn
 	return sampling_maps_shift(loader_sampling(capture->loader), &site);
 }
 
+uint64_t capture_lost(const struct capture *capture, enum rec_ring family)
+{
+	return capture->lost[family];
+}
+
 uint32_t capture_sampled(const struct capture *capture)
 {
 	return sampling_maps_active(loader_sampling(capture->loader));

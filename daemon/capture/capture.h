@@ -84,6 +84,9 @@ int capture_inside(const struct capture *capture, uint32_t netns, void (*visit)(
 /* The sampling shift of the flows of a listening address, now. */
 uint32_t capture_sampling_shift(const struct capture *capture, const struct conn_key *listener);
 
+/* Records of one family lost so far, as told in the stream. */
+uint64_t capture_lost(const struct capture *capture, enum rec_ring family);
+
 /* How many sites are sampled now (sampling.h). */
 uint32_t capture_sampled(const struct capture *capture);
 

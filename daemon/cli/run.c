@@ -50,7 +50,8 @@ struct run {
 	struct listening *listening;
 	uint64_t started_ns, listeners_looked_ns;
 	uint64_t taken; /* records fed so far */
-	bool seeded;	/* the first sweep is complete */
+	struct degraded degraded;
+	bool seeded; /* the first sweep is complete */
 	bool stopping;
 };
 
@@ -81,6 +82,25 @@ static void take_records(void *context, const struct merged_record *records, siz
 	pipeline_feed_batch(&run->pipeline, records, count, ret_verdicts);
 }
 
+static void note_degraded(struct run *run, uint64_t now_ns)
+{
+	const struct pipeline *pipeline = &run->pipeline;
+	const struct tracker_stats *tracker = tracker_stats(pipeline->tracker);
+	struct degraded *degraded = &run->degraded;
+
+	degraded_count(degraded, DEGRADED_SEGMENT_RING, capture_lost(run->capture, RING_SEGMENT),
+		       now_ns);
+	degraded_count(degraded, DEGRADED_KERNEL_RING, capture_lost(run->capture, RING_KERNEL),
+		       now_ns);
+	degraded_hold(degraded, DEGRADED_SAMPLING, capture_sampled(run->capture) > 0, now_ns);
+	degraded_count(degraded, DEGRADED_FLOW_TABLE, tracker->evictions, now_ns);
+	degraded_count(degraded, DEGRADED_FINDINGS, tracker->findings_lost, now_ns);
+	degraded_hold(degraded, DEGRADED_LISTENERS,
+		      listeners_count(pipeline->listeners) > run->settings->listeners_max, now_ns);
+	degraded_count(degraded, DEGRADED_EVENTS, events_stats(pipeline->events)->dropped, now_ns);
+	degraded_hold(degraded, DEGRADED_RECORD_LOG, pipeline->log_error != 0, now_ns);
+}
+
 static void turn(struct run *run, uint64_t now_ns, bool flush)
 {
 	static struct log_limit limit = LOG_LIMIT(1, 10);
@@ -95,6 +115,7 @@ static void turn(struct run *run, uint64_t now_ns, bool flush)
 		return;
 	run->listeners_looked_ns = now_ns;
 	pipeline_look_at_listeners(&run->pipeline);
+	note_degraded(run, now_ns);
 }
 
 /* --- what the HTTP threads ask for, in this thread --- */
@@ -160,6 +181,8 @@ static void snapshot(void *context, struct export_view *view)
 		&view->total_listeners, &view->other);
 	listening_fill(run->listening, view);
 	snapshot_sampling(run, view);
+	note_degraded(run, view->mono_ns);
+	view->degraded = run->degraded;
 	view->started_ns = run->started_ns;
 	view->ready = run->seeded;
 }
@@ -214,11 +237,12 @@ static int explain(void *context, const struct tuple *tuple, const struct histor
 
 static void health(void *context, struct export_health *ret)
 {
-	const struct run *run = context;
+	struct run *run = context;
 	const struct ledger_counts counts = ledger_counts(run->pipeline.ledger);
 
+	note_degraded(run, clock_read(CLOCK_MONOTONIC));
 	ret->ready = run->seeded;
-	ret->sampled = capture_sampled(run->capture);
+	ret->degraded = run->degraded;
 	memcpy(ret->open, counts.open, sizeof(ret->open));
 }
 

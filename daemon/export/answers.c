@@ -184,10 +184,16 @@ static void answer_error(struct answer *answer, enum status status, const char *
 	api_error(text, &answer->body);
 }
 
-static void answer_busy(struct answers *answers, struct answer *answer)
+static void answer_refused(struct answers *answers, struct answer *answer, const char *why)
 {
 	answers->refused++;
-	answer_text(answer, STATUS_UNAVAILABLE, "the data thread did not answer in time\n");
+	answers->refused_ns = clock_read(CLOCK_MONOTONIC);
+	answer_text(answer, STATUS_UNAVAILABLE, why);
+}
+
+static void answer_busy(struct answers *answers, struct answer *answer)
+{
+	answer_refused(answers, answer, "the data thread did not answer in time\n");
 }
 
 /* NULL: answered already. Else the caller releases it. */
@@ -214,6 +220,7 @@ static struct snapshot_letter *take_snapshot(struct answers *answers, size_t lis
 	view->build = &answers->settings.build;
 	view->drop_reason = answers->ops.drop_reason;
 	view->drop_reason_context = answers->ops.context;
+	view->degraded.at_ns[DEGRADED_HTTP] = answers->refused_ns;
 	view->http = (struct http_stats){ answers->requests, answers->refused, answers->forbidden };
 	/* Without /proc these stay 0, which is what can be said. */
 	process_read(&view->process);
@@ -293,14 +300,12 @@ static void answer_ready(struct answers *answers, const struct question *questio
 	(void)question;
 	if (!is_healthy(answers, answer, &health))
 		return;
-	if (health.ready && health.sampled)
-		answer_text(
-			answer, STATUS_OK,
-			"ready; in a flood: not every connection is followed, all are counted\n");
-	else if (health.ready)
+	if (health.ready)
 		answer_text(answer, STATUS_OK, "ready\n");
 	else
 		answer_text(answer, STATUS_UNAVAILABLE, "not ready: still attaching\n");
+	health.degraded.at_ns[DEGRADED_HTTP] = answers->refused_ns;
+	degraded_lines(&health.degraded, clock_read(CLOCK_MONOTONIC), &answer->body);
 }
 
 static void answer_status(struct answers *answers, const struct question *question,
@@ -563,8 +568,7 @@ void answer_question(struct answers *answers, const struct question *question, s
 	}
 	if (route->kind != ROUTE_PUBLIC) {
 		if (!has_room(answers)) {
-			answers->refused++;
-			answer_text(ret, STATUS_UNAVAILABLE, "too many requests at once\n");
+			answer_refused(answers, ret, "too many requests at once\n");
 			return;
 		}
 		ret->is_counted = true;

@@ -21,6 +21,15 @@ void collect_by_ring(struct exposition *e)
 		sample1(e, ring_labels[ring], e->values[ring]);
 }
 
+void collect_degraded(struct exposition *e)
+{
+	const struct export_view *view = e->view;
+
+	for (int limit = 0; limit < DEGRADED_NR; limit++)
+		sample1(e, degraded_label(limit),
+			degraded_is(&view->degraded, limit, view->mono_ns));
+}
+
 void collect_records_rejected(struct exposition *e)
 {
 	for (int ring = 0; ring < RING_NR; ring++)

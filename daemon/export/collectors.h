@@ -34,6 +34,8 @@ void collect_program_seconds(struct exposition *e);
 void collect_program_runs(struct exposition *e);
 void collect_program_misses(struct exposition *e);
 
+void collect_degraded(struct exposition *e);
+
 /* collect_sampling.c */
 void collect_sampling_shifts(struct exposition *e);
 void collect_sampling_active(struct exposition *e);

@@ -456,6 +456,8 @@ static const struct metric metrics[] = {
 	  "HTTP requests answered 503: too many at once, or no answer from the data thread." },
 	{ "tcpwitness_http_requests_forbidden_total", METRIC_COUNTER, UNIT_NONE, "", scalar,
 	  AT(http.forbidden), "Requests for connection data answered 403." },
+	{ "tcpwitness_degraded", METRIC_GAUGE, UNIT_NONE, "limit", collect_degraded, 0,
+	  "1 for a minute after a limit of the daemon's was passed; /-/ready tells more." },
 	{ "tcpwitness_ready", METRIC_GAUGE, UNIT_NONE, "", ready, 0,
 	  "1 when programs are attached, sockets seeded and the rings drained once." },
 	{ "tcpwitness_build_info", METRIC_INFO, UNIT_NONE, "version,revision,cc,clang,libbpf",

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "capture/capture_stats.h"
+#include "export/degraded.h"
 #include "export/events.h"
 #include "export/process.h"
 #include "listen/limits.h"
@@ -34,7 +35,7 @@ struct http_stats {
 struct export_health {
 	bool ready;		    /* as in export_view */
 	uint64_t open[SEVERITY_NR]; /* divergences */
-	uint32_t sampled;	    /* sites where not every flow is followed */
+	struct degraded degraded;
 };
 
 /* What a namespace says of its listeners. */
@@ -53,6 +54,7 @@ struct export_view {
 	uint64_t mono_ns, wall_ns; /* the same instant on both clocks */
 	uint64_t started_ns;	   /* CLOCK_MONOTONIC */
 	bool ready;		   /* programs attached, sockets seeded, rings drained once */
+	struct degraded degraded;
 	struct capture_stats capture;
 	struct tracker_stats tracker;
 	/* of capture.spaces[i]: their share of tracker.connections */

@@ -3,6 +3,8 @@
  * The lives of connections: how one begins, moves in either view, and ends; with every counter
  * and gauge that says so.
  */
+#include <string.h>
+
 #include "track/tracker_parts.h"
 
 /* How many connections are looked at to find one that may be given up. */
@@ -82,12 +84,24 @@ static bool evict(struct tracker *tracker, uint64_t now_ns)
 		best = eviction_rank(tracker, conn);
 		victim = tracker->evict_hand;
 	}
-	tracker->stats.evictions++;
 	if (victim == FLOW_NONE)
 		return false;
+	tracker->stats.evictions++;
 	conn_set_unobservable(flowtable_at(tracker->table, victim), UNOBSERVABLE_EVICTED);
 	tracker_finish(tracker, victim, now_ns);
 	return true;
+}
+
+/* There is no room for this connection: each of its records asks anew, but it is one. */
+static void turn_away(struct tracker *tracker, const struct conn_key *key)
+{
+	struct conn_key *last = &tracker->turned_away[key->remote_port % TURNED_AWAY_NR];
+
+	if (!memcmp(last, key, sizeof(*key)))
+		return;
+	*last = *key;
+	tracker->stats.evictions++;
+	tracker->stats.unobservable[UNOBSERVABLE_EVICTED]++;
 }
 
 uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint64_t now_ns)
@@ -98,7 +112,7 @@ uint32_t tracker_begin(struct tracker *tracker, const struct conn_key *key, uint
 		if (evict(tracker, now_ns))
 			handle = flowtable_add(tracker->table, key);
 		if (handle == FLOW_NONE) {
-			tracker->stats.unobservable[UNOBSERVABLE_EVICTED]++;
+			turn_away(tracker, key);
 			return FLOW_NONE;
 		}
 	}

@@ -51,6 +51,9 @@ struct closed_listener {
 
 #define CLOSED_LISTENERS_MAX 16u
 
+/* Connections that found no room are told apart among so many. */
+#define TURNED_AWAY_NR 1024u
+
 struct tracker {
 	struct tracker_settings settings;
 	struct tracker_ops ops;
@@ -62,8 +65,9 @@ struct tracker {
 	uint32_t space_numbers[NAMESPACES_MAX]; /* of spaces[i]: side by side, for the search */
 	size_t nr_spaces, last_space; /* last_space: most probably the next one asked for */
 	uint32_t evict_hand;	      /* where the search for a victim goes on */
-	uint32_t lives;		      /* connections begun */
-	uint64_t divergences;	      /* opened: the newest one's id */
+	struct conn_key turned_away[TURNED_AWAY_NR]; /* by remote port; counted already */
+	uint32_t lives;				     /* connections begun */
+	uint64_t divergences;			     /* opened: the newest one's id */
 	struct noted_steps noted;
 	struct findings *findings;
 	struct allowance moments[DIVERGENCE_NR], probes;

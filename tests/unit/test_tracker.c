@@ -665,6 +665,27 @@ static void full_table_gives_up_half_open_first(void **state)
 	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 1);
 }
 
+/* What is open never gives way. One that finds no room is one, however often it is heard of. */
+static void full_table_turns_away_each_once(void **state)
+{
+	struct bench *bench = *state;
+	const struct tracker_stats *stats = tracker_stats(bench->tracker);
+
+	for (uint16_t port = 1; port <= 4; port++) {
+		bench->remote_port = port;
+		open_server(bench);
+	}
+	for (uint16_t port = 5; port <= 6; port++) {
+		bench->remote_port = port;
+		RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+		RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+		RECEIVED(.flags = S, .seq = 100, .kernel = idle_listener);
+	}
+	assert_int_equal(stats->connections[VIEW_WIRE][FSM_ESTABLISHED], 4);
+	assert_int_equal(stats->evictions, 2);
+	assert_int_equal(stats->unobservable[UNOBSERVABLE_EVICTED], 2);
+}
+
 static int setup_small(void **state)
 {
 	static struct bench bench;
@@ -710,6 +731,8 @@ int main(void)
 		TEST(copy_on_a_second_interface_is_counted_once),
 		TEST(stray_segments_begin_nothing),
 		cmocka_unit_test_setup_teardown(full_table_gives_up_half_open_first, setup_small,
+						teardown),
+		cmocka_unit_test_setup_teardown(full_table_turns_away_each_once, setup_small,
 						teardown),
 	};
 
