@@ -101,5 +101,5 @@ BENCHES = [
     ("reference", 30, reference),
     ("replay", 60, replay),
     ("pipeline", 90, pipeline),
-    ("programs", 240, programs),
+    ("programs", 300, programs),
 ]

@@ -135,8 +135,7 @@ def rate_figures(name, what, ratios, budget=None):
         yield Figure.skip(f"rate.{name}", what, ratios)
         return
     yield Figure(f"rate.{name}", what, "ratio", ratios[0], budget)
-    yield Figure(f"rate.{name}.cpu", f"{what}: of connections for the same CPU time, all of it "
-                 "counted", "ratio", ratios[1])
+    yield Figure(f"rate.{name}.cpu", "the same for the same CPU time", "ratio", ratios[1])
 
 
 def connection_rate(options):

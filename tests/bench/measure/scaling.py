@@ -43,10 +43,10 @@ def derived(rows):
     yield figure("user", "cores that the one data thread would take, system calls included "
                  "(connection.user.most): more than 1 cannot be had", "cores",
                  values["connection.user.most"] * RATE / 1e6)
-    yield figure("pipeline", f"of those, the pipeline with {LIVE:,} live connections "
+    yield figure("pipeline", f"cores that the pipeline alone takes with {LIVE:,} live connections "
                  f"(pipeline.{LIVE}.ns)", "cores", values[f"pipeline.{LIVE}.ns"] * records / 1e9)
-    yield figure("merge", "of those, what stays one thread's where the rest is shared out: the "
-                 "merge (pipeline.merge)", "cores", values["pipeline.merge"] * records / 1e9)
+    yield figure("merge", "of those, what would stay one thread's if the rest were shared out: "
+                 "the merge (pipeline.merge)", "cores", values["pipeline.merge"] * records / 1e9)
     yield figure("most", "connections a second at which the data thread is busy all the time",
                  "per second", 1e6 / values["connection.user.most"], (AT_LEAST, 122_000))
     yield figure("ring", "what one CPU's ring takes between two turns of the loop, of its "

@@ -152,5 +152,5 @@ def redis(options):
 BENCHES = [
     ("bulk", 120, bulk),
     ("requests", 120, requests),
-    ("redis", 120, redis),
+    ("redis", 200, redis),
 ]
