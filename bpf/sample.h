@@ -57,14 +57,16 @@ SAMPLE_GLOBAL int sample_pass_time(__u32 number)
 
 static __always_inline struct sampling_counters *sample_counters(const struct sampling_site *site)
 {
-	struct sampling_counters *counters = bpf_map_lookup_elem(&sampling_counts, site);
+	const struct sampling_site here = *site, elsewhere = {};
 	const struct sampling_counters nothing = {};
-	const struct sampling_site elsewhere = {};
+	struct sampling_counters *counters;
 
+	/* Up to 6.1 the verifier takes no key out of a global function's arguments. */
+	counters = bpf_map_lookup_elem(&sampling_counts, &here);
 	if (counters)
 		return counters;
-	bpf_map_update_elem(&sampling_counts, site, &nothing, BPF_NOEXIST);
-	counters = bpf_map_lookup_elem(&sampling_counts, site);
+	bpf_map_update_elem(&sampling_counts, &here, &nothing, BPF_NOEXIST);
+	counters = bpf_map_lookup_elem(&sampling_counts, &here);
 	return counters ?: bpf_map_lookup_elem(&sampling_counts, &elsewhere);
 }
 
