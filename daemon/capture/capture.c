@@ -37,6 +37,7 @@ struct capture {
 	int again_fd; /* an eventfd: there is more to do at once */
 
 	bool prefixes_full;
+	bool sampled; /* not every flow was followed, at the last drain */
 
 	struct sweeper sweeper;
 
@@ -425,6 +426,18 @@ static void drain(struct delivery *delivery, uint64_t now_ns, bool flush)
 			       delivery->sweep_ended);
 }
 
+/* When a flood is over, a sweep finds the connections that nobody followed. */
+static void sampling_watch(struct capture *capture, uint64_t now_ns)
+{
+	bool sampled;
+
+	sampling_maps_pass_time(loader_sampling(capture->loader), now_ns);
+	sampled = capture_sampled(capture);
+	if (capture->sampled && !sampled)
+		sweeper_want(&capture->sweeper);
+	capture->sampled = sampled;
+}
+
 int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,
 		  void *context)
 {
@@ -433,7 +446,7 @@ int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_
 	int losing = losses_tell(capture);
 	int swept = flush ? 0 : sweeper_step(&capture->sweeper, now_ns, losing != 0);
 
-	sampling_maps_pass_time(loader_sampling(capture->loader), now_ns);
+	sampling_watch(capture, now_ns);
 	/* What failed above is no reason to leave the records where they are. */
 	drain(&delivery, now_ns, flush);
 	if (!err)

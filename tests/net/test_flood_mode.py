@@ -282,6 +282,26 @@ def replay(lab):
             os.unlink(log)
 
 
+@case("sockets that nobody followed are found")
+def found_afterwards(lab):
+    """No sweep comes by itself: the one after the flood counts what was left out of it."""
+    with Scene(lab, "xdp", IPV4, "--sweep.interval=0") as scene:
+        with flooded(scene, "S", [LOUD]):
+            pairs = [scene.connect(LOUD) for _ in range(30)]
+            check(scene.daemon.metrics()("connections", view="kernel", state="ESTABLISHED") < 30,
+                  "all of them were followed")
+        scene.expect_recovery()
+        wait_until(lambda: scene.daemon.metrics()("connections", view="kernel",
+                                                  state="ESTABLISHED") == 30,
+                   lambda: f"{scene.daemon.metrics().by('connections', 'state', view='kernel')}")
+        for pair in pairs:
+            scene.life(LOUD, pair)
+        wait_until(lambda: scene.daemon.metrics()("connections", view="kernel",
+                                                  state="ESTABLISHED") == 0,
+                   lambda: f"{scene.daemon.metrics().by('connections', 'state', view='kernel')}")
+        check_equal("problems", scene.daemon.problems(), [])
+
+
 @case("no budget")
 def no_budget(lab):
     with Scene(lab, "xdp", IPV4, "--flood.budget=0") as scene:
