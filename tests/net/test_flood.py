@@ -69,14 +69,14 @@ def resident(pid):
 class Field:
     """A lab with its daemon, and what lasts from the first flood to the last."""
 
-    def __init__(self, mode, stack):
+    def __init__(self, mode, stack, *flags):
         self.mode = mode
         self.lab = stack.enter_context(Lab("flood"))
         self.lab.a.sysctl(tcp_synack_retries=1, tcp_max_syn_backlog=4096)
         self.lab.b.sysctl(ip_local_port_range="10240 32767")
         self.generator = Generator(self.lab)
         self.daemon = stack.enter_context(Daemon(self.lab.a, f"--flows.max={FLOWS_MAX}",
-                                                 device="v0", mode=mode))
+                                                 *flags, device="v0", mode=mode))
         self.resident = resident(self.daemon.process.pid)
         self.calm = listener(self.lab.a, self.lab.ip(self.lab.a, IPV4), CALM_PORT)
         stack.enter_context(contextlib.closing(Service(self.calm)))
@@ -218,6 +218,7 @@ def flooded(world, mode, name, flood):
     lab, daemon = field.lab, field.daemon
     address = lab.ip(lab.a, IPV4)
     with contextlib.ExitStack() as stack:
+        wait_until(lambda: daemon.metrics()("sampling_sites") == 0, "it is still sampled")
         lab.a.sysctl(tcp_syncookies=flood.cookies)
         port, names = open_listeners(field, flood, stack)
         to_flooded = flood.is_open and flood.honest
@@ -271,6 +272,15 @@ def compare(field, name, flood, before, names, report, client):
     expect_no_problem(field.daemon, client)
 
 
+def expect_next_is_judged(lab, daemon):
+    pair = Pair(lab, lab.a, IPV4, next(PORTS))
+    pair.client.close()
+    check_equal("end of stream", pair.server.recv(1), b"")
+    pair.server.close()
+    event = daemon.wait_event("connection", local=pair.server_at)
+    check_equal("the next connection", (event["observable"], event["divergences"]), (True, []))
+
+
 def nothing_stays(world, mode):
     """All requests are gone, and in the end all flows: then it is as at the beginning."""
     field = world[mode]
@@ -282,14 +292,38 @@ def nothing_stays(world, mode):
     check_equal("divergences open", now("divergences_open"), 0)
     check(resident(daemon.process.pid) - field.resident <
           FLOWS_MAX * FLOW_BYTES + ROOM_BYTES, "memory has no bound")
-    pair = Pair(field.lab, field.lab.a, IPV4, next(PORTS))
-    pair.client.close()
-    check_equal("end of stream", pair.server.recv(1), b"")
-    pair.server.close()
-    event = daemon.wait_event("connection", local=pair.server_at)
-    check_equal("the next connection", (event["observable"], event["divergences"]), (True, []))
+    expect_next_is_judged(field.lab, daemon)
 
 
+def sampled_and_back(_, mode):
+    """Normal, sampling, normal: told at each step, and every SYN counted all along."""
+    with contextlib.ExitStack() as stack:
+        field = Field(mode, stack, "--flood.budget=2000")
+        lab, daemon = field.lab, field.daemon
+        flood = Flood("syn")
+        port, names = open_listeners(field, flood, stack)
+        check_equal("sites sampled", daemon.metrics()("sampling_sites"), 0)
+        process = field.generator.start((IPV4, IPV6), port, kind=flood.kind, count=COUNT,
+                                        seconds=20, seed=port)
+        try:
+            wait_until(lambda: daemon.metrics()("listener_sampling_shift", listener=names[0]) > 0,
+                       "nothing is sampled", 20)
+            check("degraded: sampling: " in daemon.get("/-/ready"), daemon.get("/-/ready"))
+        finally:
+            report = field.generator.report(process)
+        wait_until(lambda: daemon.metrics()("sampling_sites") == 0, "it is sampled on")
+        now = daemon.settled(60)
+        check_equal("shift", now("listener_sampling_shift", listener=names[0]), 0)
+        check(now("sampling_suppressed_records_total") > 0, "nothing was left out")
+        for direction in ("raise", "lower"):
+            check(now("sampling_changes_total", direction=direction) > 0, f"no {direction}")
+        check_equal("SYNs", sum(now("listener_syns_total", listener=name) for name in names),
+                    report["sent"]["syn"])
+        expect_next_is_judged(lab, daemon)
+
+
+for _mode in UNEXPLAINED:
+    case(f"sampled, and back {_mode}", _mode)(sampled_and_back)
 for _mode in UNEXPLAINED:
     for _name, _flood in FLOODS.items():
         case(f"{_name} {_mode}", _mode, _name, _flood)(flooded)

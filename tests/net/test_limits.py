@@ -245,6 +245,35 @@ def memory_refused():
         expect_judged(lab, daemon)
 
 
+@case("more interfaces than counters")
+def interfaces_beyond_counters():
+    """Those beyond share one; the sums stay exact, and so are the others' own."""
+    first, count = 1000, 516
+    with Lab("limit") as lab:
+        lab.a.run("ip", "-batch", "-", input="".join(
+            f"link add d{one} index {one} type veth peer name d{two} index {two}\n" + "".join(
+                f"addr add 10.8.{number >> 8}.{number & 255}/32 dev d{number}\n"
+                f"link set d{number} up\n" for number in (one, two))
+            for one, two in zip(range(first, first + count, 2),
+                                range(first + 1, first + count, 2))))
+        with Daemon(lab.a, mode="tcx") as daemon:
+            def watched_now():
+                return len({have["interface"] for have, value in
+                            daemon.metrics().series("interface_info") if value} - {"lo"})
+            wait_until(lambda: watched_now() == count + 1,
+                       lambda: f"{watched_now()} of {count + 1} are watched", 60, 0.5)
+            before, base = daemon.settled(), lab.a.snmp()
+            connload(lab.b, lab.a, lab.ip(lab.a, IPV4), "client", 100, quiet=True)
+            now = daemon.settled()
+            received = lab.a.snmp()["InSegs"] - base["InSegs"]
+            check_equal("segments received", now("received_segments_total") -
+                        before("received_segments_total"), received)
+            check_equal("of v0", now("interface_segments_total", interface="v0",
+                                     direction="received"), received)
+            expect_judged(lab, daemon)
+            daemon.kill()  # a thousand programs are detached by the kernel, one at a time
+
+
 @case("too many requests at once")
 def too_many_requests():
     """A client that does not take its answer has the only place."""
