@@ -87,7 +87,6 @@ class Scene:
         """Every shift back at 0 and a window gone by; then both listeners are followed again."""
         wait_until(lambda: self.daemon.metrics()("sampling_sites") == 0,
                    lambda: f"still sampled: {self.daemon.find('sampling')[-3:]}", 15)
-        check(b"flood" not in self.daemon.web("/-/ready")[2], "ready still tells of a flood")
         last = self.daemon.find("sampling")[-1]
         check_equal("the last change", last["to_shift"], 0)
         wait_until(lambda: time.monotonic_ns() > last["mono_ns"] + 2 * WINDOW_NS, "time stands")
