@@ -24,10 +24,11 @@
  * Where NAT changed the packet behind the socket's back, the record has the socket's tuple.
  */
 #include "listener.h"
+#include "quiet.h"
 #include "segment.h"
 
 /* linux net/ipv4/tcp_output.c:tcp_make_synack stamps a request with its first SYN-ACK. */
-#define EGRESS_FRESH_NS (10 * 1000000ull)
+#define EGRESS_FRESH_NS (10 * 1000000ll)
 
 /* What skb->sk turned out to be. */
 enum owner {
@@ -121,21 +122,6 @@ static __always_inline bool egress_is_foreign(const struct sock_common *sk, cons
 	return config.netns && seen->netns != config.netns;
 }
 
-/* One of MPTCP cannot be converted, and counts as ours. */
-static __always_inline bool egress_minisock_is_foreign(struct bpf_sock *sk, __u8 state,
-						       const struct net *net, struct sighting *seen)
-{
-	struct tcp_timewait_sock *tw;
-	struct tcp_request_sock *req;
-
-	if (state == KS_NEW_SYN_RECV) {
-		req = bpf_skc_to_tcp_request_sock(sk);
-		return req && egress_is_foreign(&req->req.req.__req_common, net, seen);
-	}
-	tw = bpf_skc_to_tcp_timewait_sock(sk);
-	return tw && egress_is_foreign(&tw->tw_sk.__tw_common, net, seen);
-}
-
 /* A full socket of TCP; *ret_wanted says whether its plain segment is worth a record. */
 static __always_inline enum owner egress_full(struct bpf_sock *sk, __u8 state,
 					      const struct net *net, bool control,
@@ -185,30 +171,67 @@ static __always_inline void egress_bare_synack(const struct sighting *seen, bool
 }
 
 /* The SYN-ACK of a request: its listener's. */
-static __always_inline bool egress_request_synack(struct bpf_sock *sk, const struct sighting *seen)
+static __always_inline void egress_request_synack(const struct tcp_request_sock *req,
+						  const struct request_listener *listener)
 {
-	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
 	struct listener_sight at = {};
 
-	if (!req || !listener_see_request(req, &seen->snapshot, &at))
-		return false;
-	at.first = bpf_ktime_get_ns() - req->snt_synack * 1000 < EGRESS_FRESH_NS;
+	listener_see_request(req, listener, &at);
+	/* by the clock of the last tick, which may be before the SYN-ACK's; the next one is far */
+	at.first = (__s64)(bpf_ktime_get_coarse_ns() - req->snt_synack * 1000) < EGRESS_FRESH_NS;
 	listener_count_synack(&at);
-	return true;
 }
 
+/* A SYN-ACK whose request could not be asked. */
 static __always_inline void egress_synack(struct bpf_sock *sk, const struct sighting *seen)
 {
 	__u8 state = seen->snapshot.state;
 
-	if (!sk) {
+	if (!sk)
 		egress_bare_synack(seen, true);
-		return;
-	}
-	if (state == KS_NEW_SYN_RECV && egress_request_synack(sk, seen))
-		return;
-	if (state == KS_NEW_SYN_RECV || state == KS_SYN_RECV)
+	else if (state == KS_NEW_SYN_RECV || state == KS_SYN_RECV)
 		egress_bare_synack(seen, false);
+}
+
+static __always_inline bool egress_is_synack(const struct sighting *seen)
+{
+	return (seen->segment.tcp_flags & (TCPF_SYN | TCPF_ACK)) == (TCPF_SYN | TCPF_ACK);
+}
+
+/* One of MPTCP cannot be converted, and counts as ours. */
+static __always_inline enum owner egress_request(struct bpf_sock *sk, const struct net *net,
+						 struct sighting *seen)
+{
+	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+	struct request_listener listener = {};
+	bool known;
+
+	if (req && egress_is_foreign(&req->req.req.__req_common, net, seen))
+		return OWNER_FOREIGN;
+	seen->snapshot.state = KS_NEW_SYN_RECV;
+	seen->snapshot.bits |= SNAP_LOOKED;
+	known = req && snapshot_listener(sk, req, &listener);
+	if (req)
+		snapshot_request(req, known, &listener, &seen->snapshot);
+	if (known && egress_is_synack(seen)) {
+		egress_request_synack(req, &listener);
+		seen->synack_counted = 1;
+	}
+	return OWNER_SOCKET;
+}
+
+static __always_inline enum owner egress_timewait(struct bpf_sock *sk, const struct net *net,
+						  struct sighting *seen)
+{
+	struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(sk);
+
+	if (tw && egress_is_foreign(&tw->tw_sk.__tw_common, net, seen))
+		return OWNER_FOREIGN;
+	seen->snapshot.state = KS_TIME_WAIT;
+	seen->snapshot.bits |= SNAP_LOOKED;
+	if (tw)
+		snapshot_timewait(tw, &seen->snapshot);
+	return OWNER_SOCKET;
 }
 
 static __always_inline enum owner egress_owner(struct bpf_sock *sk, const struct net *net,
@@ -216,17 +239,21 @@ static __always_inline enum owner egress_owner(struct bpf_sock *sk, const struct
 					       bool *ret_wanted)
 {
 	__u8 state = sk->state;
+	enum owner owner;
 
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return OWNER_NONE; /* a packet socket's own making */
 	if (state != KS_NEW_SYN_RECV && state != KS_TIME_WAIT)
 		return egress_full(sk, state, net, control, seen, ret_wanted);
-	if (egress_minisock_is_foreign(sk, state, net, seen))
-		return OWNER_FOREIGN;
-	snapshot_socket(sk, state, &seen->snapshot);
-	egress_untranslate(sk, sk->src_port, seen);
-	*ret_wanted = true;
-	return OWNER_SOCKET;
+	if (state == KS_NEW_SYN_RECV)
+		owner = egress_request(sk, net, seen);
+	else
+		owner = egress_timewait(sk, net, seen);
+	if (owner == OWNER_SOCKET) {
+		egress_untranslate(sk, sk->src_port, seen);
+		*ret_wanted = true;
+	}
+	return owner;
 }
 
 /* Nobody's segment: ask for the socket that its answer would meet. */
@@ -236,7 +263,7 @@ static __always_inline bool egress_look(struct sighting *seen, bool control)
 	struct bpf_sock *sk;
 
 	seen->snapshot.bits |= SNAP_LOOKED;
-	if ((segment->tcp_flags & (TCPF_SYN | TCPF_ACK)) == (TCPF_SYN | TCPF_ACK))
+	if (egress_is_synack(seen))
 		return true;
 	if (!control && segment->payload_bytes)
 		return false;
@@ -259,6 +286,15 @@ static __always_inline bool egress_is_transit(struct __sk_buff *skb, const struc
 	       !segment_address_is_local(seen->netns, seen->segment.source, seen->segment.ipv6);
 }
 
+/* What comes back may matter. By the packet's tuple, as what comes back has it. */
+static __always_inline void egress_wakes(const struct parsed_segment *segment)
+{
+	struct quiet quiet = quiet_at(segment->source, segment->source_port, segment->destination,
+				      segment->destination_port, segment->ipv6);
+
+	quiet_end(&quiet);
+}
+
 static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 {
 	const struct parsed_segment *segment = &seen->segment;
@@ -268,6 +304,8 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 	struct bpf_sock *sk = skb->sk;
 	bool wanted = control;
 
+	if (control)
+		egress_wakes(segment);
 	if (sk)
 		owner = egress_owner(sk, net, control, seen, &wanted);
 	if (config.netns)
@@ -283,7 +321,7 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 		seen->snapshot.bits |= SNAP_CTL_SK;
 	if (owner != OWNER_SOCKET)
 		wanted = egress_look(seen, control);
-	if ((segment->tcp_flags & (TCPF_SYN | TCPF_ACK)) == (TCPF_SYN | TCPF_ACK))
+	if (egress_is_synack(seen) && !seen->synack_counted)
 		egress_synack(sk, seen);
 	if (!wanted)
 		return;
@@ -304,7 +342,7 @@ static __always_inline int tc_egress(struct __sk_buff *skb, int has_link_layer)
 	};
 	enum parse_result result;
 
-	result = segment_parse_skb(skb, has_link_layer, &seen.segment);
+	result = segment_parse_tc(skb, has_link_layer, &seen.segment);
 	if (result == PARSE_TCP) {
 		egress(skb, &seen);
 	} else if (result != PARSE_OTHER) {

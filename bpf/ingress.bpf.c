@@ -10,7 +10,7 @@
  * a plain segment only where the socket waits for one that completes something - a handshake
  * (LISTEN, NEW_SYN_RECV, SYN_RECV), or the acknowledgment of our FIN (FIN_WAIT1, CLOSING, LAST_ACK
  * with everything acknowledged) - or is a TIME_WAIT minisock, which no tracepoint shows. All
- * others are counted by kind and go on.
+ * others are counted by kind and go on; of a flow in mid-life without asking (quiet.h).
  *
  * Each record carries what the kernel believed at that instant. XDP runs ahead of the stack by a
  * NAPI batch, so this is evidence, not verdict.
@@ -22,6 +22,7 @@
  * it ends in consume_skb() on every kernel.
  */
 #include "listener.h"
+#include "quiet.h"
 #include "segment.h"
 #include "sources.h"
 
@@ -111,30 +112,26 @@ static __always_inline bool ingress_in_window(const struct tcp_request_sock *req
 	return (__s32)(end - req->rcv_nxt) > 0 && (__s32)(segment->seq - limit) < 0;
 }
 
-/*
- * A RST meets a listener, or a request. linux net/ipv4/tcp_minisocks.c:tcp_check_req: in the window,
- * and with an ACK only of our SYN-ACK, it ends the request.
- */
-static __always_inline void ingress_reset(struct bpf_sock *sk, const struct sighting *seen)
+static __always_inline void ingress_listener_reset(struct bpf_sock *sk)
 {
-	const struct parsed_segment *segment = &seen->segment;
-	struct listener_sight at = {};
-	struct tcp_request_sock *req;
-	struct tcp_sock *tp;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (sk->state == KS_LISTEN) {
-		tp = bpf_skc_to_tcp_sock(sk);
-		if (tp)
-			listener_count_reset(
-				tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter, 0);
+	if (tp)
+		listener_count_reset(tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter, 0);
+}
+
+/*
+ * A RST meets a request. linux net/ipv4/tcp_minisocks.c:tcp_check_req: in the window, and with an
+ * ACK only of our SYN-ACK, it ends the request.
+ */
+static __always_inline void ingress_request_reset(const struct tcp_request_sock *req,
+						  const struct request_listener *listener,
+						  const struct parsed_segment *segment)
+{
+	if (!ingress_in_window(req, segment) ||
+	    (segment->tcp_flags & TCPF_ACK && segment->ack != req->snt_isn + 1))
 		return;
-	}
-	req = bpf_skc_to_tcp_request_sock(sk);
-	if (!req || !ingress_in_window(req, segment) ||
-	    (segment->tcp_flags & TCPF_ACK && segment->ack != req->snt_isn + 1) ||
-	    !listener_see_request(req, &seen->snapshot, &at))
-		return;
-	listener_count_reset(at.cookie, 1);
+	listener_count_reset(listener->cookie, 1);
 }
 
 /* How long the request has waited; 0 while its child will tell (tcp_synack_rtt_meas). */
@@ -150,19 +147,18 @@ static __always_inline __u64 ingress_waited_ns(const struct tcp_request_sock *re
  * room, the request remembers it (acked) and stays. A bare ACK under TCP_DEFER_ACCEPT is put off
  * before the queue is looked at, until that many SYN-ACKs timed out.
  */
-static __always_inline void ingress_final_ack(struct tcp_request_sock *req,
+static __always_inline void ingress_final_ack(const struct tcp_request_sock *req,
+					      const struct request_listener *listener,
 					      const struct sighting *seen, bool xdp)
 {
-	const struct rec_snapshot *snap = &seen->snapshot;
 	const struct parsed_segment *segment = &seen->segment;
 	struct listener_sight at = { .early = xdp };
 
-	if (!ingress_in_window(req, segment) || !listener_see_request(req, snap, &at))
+	if (!ingress_in_window(req, segment))
 		return;
-	if (snap->bits & SNAP_DEFER && !segment->payload_bytes &&
-	    BPF_CORE_READ_BITFIELD(&req->req.req, num_timeout) <
-		    BPF_CORE_READ(snapshot_listener(req),
-				  inet_conn.icsk_accept_queue.rskq_defer_accept)) {
+	listener_see_request(req, listener, &at);
+	if (!segment->payload_bytes &&
+	    BPF_CORE_READ_BITFIELD(&req->req.req, num_timeout) < listener->defer_accept) {
 		listener_count_deferred(at.cookie);
 		return;
 	}
@@ -238,20 +234,12 @@ static __always_inline void ingress_cookie_ack(struct bpf_sock *sk, const struct
 }
 
 /* One that does not answer the request's SYN-ACK is handed to the listener (tcp_check_req). */
-static __always_inline void ingress_request_ack(struct bpf_sock *sk, const struct sighting *seen,
-						bool xdp)
+static __always_inline void ingress_other_ack(const struct sighting *seen, bool xdp)
 {
 	const struct parsed_segment *segment = &seen->segment;
-	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
 	const __u32 any[4] = {};
 	struct bpf_sock *listener;
 
-	if (!req)
-		return;
-	if (segment->ack == req->snt_isn + 1) {
-		ingress_final_ack(req, seen, xdp);
-		return;
-	}
 	listener = segment_socket(seen->ctx, any, 0, segment->destination,
 				  segment->destination_port, segment->ipv6);
 	if (!listener)
@@ -259,6 +247,29 @@ static __always_inline void ingress_request_ack(struct bpf_sock *sk, const struc
 	if (listener->state == KS_LISTEN)
 		ingress_cookie_ack(listener, seen, xdp);
 	bpf_sk_release(listener);
+}
+
+static __always_inline void ingress_request(struct bpf_sock *sk, struct sighting *seen, bool xdp)
+{
+	const struct parsed_segment *segment = &seen->segment;
+	bool acks = (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_ACK;
+	bool resets = segment->tcp_flags & TCPF_RST;
+	struct tcp_request_sock *req = bpf_skc_to_tcp_request_sock(sk);
+	struct request_listener listener = {};
+	bool known;
+
+	seen->snapshot.state = KS_NEW_SYN_RECV;
+	if (!req) /* one of MPTCP */
+		return;
+	known = xdp ? snapshot_listener_probed(req, &listener) :
+		      snapshot_listener(sk, req, &listener);
+	snapshot_request(req, known, &listener, &seen->snapshot);
+	if (acks && segment->ack != req->snt_isn + 1)
+		ingress_other_ack(seen, xdp);
+	else if (acks && known)
+		ingress_final_ack(req, &listener, seen, xdp);
+	else if (resets && known)
+		ingress_request_reset(req, &listener, segment);
 }
 
 /* Does a plain segment on a socket in this state complete something? (Looked at before a snapshot.) */
@@ -294,15 +305,17 @@ static __always_inline bool ingress_judge(struct bpf_sock *sk, __u8 state, struc
 	const struct parsed_segment *segment = &seen->segment;
 	bool acks = (segment->tcp_flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_ACK;
 
+	if (state == KS_NEW_SYN_RECV) {
+		ingress_request(sk, seen, xdp);
+		return true;
+	}
 	snapshot_socket(sk, state, &seen->snapshot);
 	if (state == KS_LISTEN && ingress_opens(segment))
 		ingress_syn(sk, seen);
 	else if (state == KS_LISTEN && acks)
 		ingress_cookie_ack(sk, seen, xdp);
-	else if (state == KS_NEW_SYN_RECV && acks)
-		ingress_request_ack(sk, seen, xdp);
-	else if ((state == KS_LISTEN || state == KS_NEW_SYN_RECV) && segment->tcp_flags & TCPF_RST)
-		ingress_reset(sk, seen);
+	else if (state == KS_LISTEN && segment->tcp_flags & TCPF_RST)
+		ingress_listener_reset(sk);
 	else if (state == KS_TIME_WAIT && ingress_opens(segment))
 		*ret_recycles = ingress_time_wait(sk, seen, xdp);
 	if (segment->tcp_flags & SEGMENT_CONTROL)
@@ -331,9 +344,18 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 	const struct parsed_segment *segment = &seen->segment;
 	bool control = segment->tcp_flags & SEGMENT_CONTROL;
 	bool wanted = control, recycles = false;
+	struct quiet quiet = quiet_at(segment->destination, segment->destination_port,
+				      segment->source, segment->source_port, segment->ipv6);
 	struct bpf_sock *sk;
 	__u8 state = KS_NONE;
 
+	if (control) {
+		quiet_end(&quiet);
+	} else if (quiet_is(&quiet)) {
+		seen->netns = config.netns;
+		segment_count(seen);
+		return;
+	}
 	sk = segment_socket(seen->ctx, segment->source, segment->source_port, segment->destination,
 			    segment->destination_port, segment->ipv6);
 	seen->netns = ingress_netns(sk, seen, xdp);
@@ -341,6 +363,8 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 		state = sk->state;
 		if (control || ingress_state_waits(state))
 			wanted = ingress_judge(sk, state, seen, xdp, &recycles);
+		else if (state == KS_ESTABLISHED)
+			quiet_begin(&quiet, sk);
 		bpf_sk_release(sk);
 	} else if (!segment_address_is_local(seen->netns, segment->destination, segment->ipv6)) {
 		segment_ignore(seen, IGNORED_TRANSIT);
@@ -376,9 +400,11 @@ int xdp_ingress(struct xdp_md *ctx)
 		.gso_segs = 1,
 		.hook = HOOK_XDP_NATIVE,
 	};
+	struct cursor cursor = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 	enum parse_result result;
 
-	result = segment_parse_xdp(ctx, ctx->data_end - ctx->data, &seen.segment);
+	if (!parse_frame_usual(&cursor, ctx->data_end - ctx->data, &seen.segment, &result))
+		result = segment_parse_xdp(ctx, ctx->data_end - ctx->data, &seen.segment);
 	if (result == PARSE_TRUNCATED) /* perhaps the rest is in fragments, which few frames have */
 		result = segment_parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &seen.segment);
 	ingress_parsed(&seen, result, true);
@@ -394,7 +420,7 @@ static __always_inline int tc_ingress(struct __sk_buff *skb, int has_link_layer)
 		.hook = HOOK_TC_INGRESS,
 	};
 
-	ingress_parsed(&seen, segment_parse_skb(skb, has_link_layer, &seen.segment), false);
+	ingress_parsed(&seen, segment_parse_tc(skb, has_link_layer, &seen.segment), false);
 	return TCX_NEXT;
 }
 

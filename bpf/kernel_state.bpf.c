@@ -26,6 +26,7 @@
 #include "listener_told.h"
 #include "maps.h"
 #include "origin.h"
+#include "quiet.h"
 #include "sample_told.h"
 
 static __always_inline __u8 state_bits(const struct tcp_sock *tp)
@@ -132,6 +133,14 @@ static __always_inline __u32 state_netns(const struct sock *sk, int old_state, i
 	return old_state != KS_LISTEN || new_state != KS_SYN_RECV ? netns : 0;
 }
 
+static __always_inline void state_wakes(const struct tuple *tuple)
+{
+	struct quiet quiet = quiet_at(tuple->local, tuple->local_port, tuple->remote,
+				      tuple->remote_port, tuple->ipv6);
+
+	quiet_end(&quiet);
+}
+
 static __always_inline void state_changed(struct sock *sk, int old_state, int new_state,
 					  __u32 netns)
 {
@@ -148,6 +157,8 @@ static __always_inline void state_changed(struct sock *sk, int old_state, int ne
 	tuple.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	if (!tuple.local_port) /* CLOSE->LISTEN comes before inet_sport is set */
 		tuple.local_port = sk->__sk_common.skc_num;
+	if (old_state == KS_ESTABLISHED || new_state == KS_CLOSE)
+		state_wakes(&tuple);
 	if (!sample_change(&tuple, old_state, new_state, &shift))
 		;
 	else if (tuple.ipv6)
@@ -216,16 +227,14 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state_nested, struct sock *sk, int old_state, int new_state)
 {
-	__u32 netns = state_netns(sk, old_state, new_state);
-	struct state_events *events;
+	struct state_events *events = state_events_here();
+	__u32 netns;
 
-	if (!netns)
+	if (!events || state_event_take(&events->outer, sk, old_state, new_state) ||
+	    state_event_take(&events->inner, sk, old_state, new_state))
 		return 0;
-	events = state_events_here();
-	if (!events)
-		return 0;
-	if (!state_event_take(&events->outer, sk, old_state, new_state) &&
-	    !state_event_take(&events->inner, sk, old_state, new_state))
+	netns = state_netns(sk, old_state, new_state);
+	if (netns)
 		state_changed(sk, old_state, new_state, netns);
 	return 0;
 }
@@ -401,7 +410,7 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 		ifindex = BPF_CORE_READ(skb, skb_iif);
 		tuple_from(&segment, false, &tuple);
 	} else if (sk) {
-		tuple_of(&sk->__sk_common, &tuple);
+		tuple_of_untrusted(&sk->__sk_common, &tuple);
 		tuple.local_port =
 			bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
 	}

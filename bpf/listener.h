@@ -53,7 +53,8 @@ static __always_inline struct listener_cell *listener_cell(__u64 cookie)
 static __always_inline void listener_peak(struct listener_cell *cell, __u32 syn_length,
 					  __u32 accept_length)
 {
-	__u64 window = bpf_ktime_get_ns() >> LISTENER_WINDOW_SHIFT;
+	/* the clock of the last tick: reading the exact one takes 36 ns */
+	__u64 window = bpf_ktime_get_coarse_ns() >> LISTENER_WINDOW_SHIFT;
 	struct listener_peak *peak = &cell->peaks[window & 1];
 
 	if (peak->window != window) {
@@ -262,24 +263,19 @@ static __always_inline void listener_see(const struct tcp_sock *tp, struct liste
 	ret->max_syn_backlog = net->ipv4.sysctl_max_syn_backlog;
 }
 
-/* The listener of a request whose snapshot was taken. False: it has gone. */
-static __always_inline bool listener_see_request(const struct tcp_request_sock *req,
-						 const struct rec_snapshot *snap,
+/* The listener of a request. */
+static __always_inline void listener_see_request(const struct tcp_request_sock *req,
+						 const struct request_listener *listener,
 						 struct listener_sight *ret)
 {
 	const struct net *net = req->req.req.__req_common.skc_net.net;
-	const struct tcp_sock *listener = snapshot_listener(req);
 
-	if (!(snap->bits & SNAP_QUEUES))
-		return false;
-	ret->cookie =
-		BPF_CORE_READ(listener, inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter);
-	ret->syn_length = snap->queues.syn_length;
-	ret->accept_length = snap->queues.accept_length;
-	ret->accept_limit = snap->queues.accept_limit;
+	ret->cookie = listener->cookie;
+	ret->syn_length = listener->syn_length;
+	ret->accept_length = listener->accept_length;
+	ret->accept_limit = listener->accept_limit;
 	ret->syncookies = net->ipv4.sysctl_tcp_syncookies;
 	ret->max_syn_backlog = net->ipv4.sysctl_max_syn_backlog;
-	return true;
 }
 
 /* ---- children, by the address their listener has ---- */

@@ -166,6 +166,14 @@ struct {
 	__type(value, __u32);
 } sampling_turns SEC(".maps") __weak;
 
+/* A flow's hash, in the slot that it names: bpf/quiet.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, QUIET_FLOWS);
+	__type(key, __u32);
+	__type(value, __u64);
+} quiet_flows SEC(".maps") __weak;
+
 struct local_prefix {
 	__u32 prefixlen;  /* of what follows */
 	__u32 netns;	  /* always whole */

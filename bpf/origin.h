@@ -57,8 +57,28 @@ static __always_inline bool address_is_mapped(const __u32 address[4])
 	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
 }
 
-/* Sockets of either family; IPv4 over an IPv6 socket is IPv4, as on the wire. Ports are left. */
+/*
+ * A socket that the kernel vouches for, of either family; IPv4 over an IPv6 socket is IPv4, as on
+ * the wire. Ports are left. (Read as what it is: each probing read would take some 28 ns more.)
+ */
 static __always_inline void tuple_of(const struct sock_common *sk, struct tuple *ret)
+{
+	if (sk->skc_family == AF_INET6) {
+		for (int i = 0; i < 4; i++) {
+			ret->local[i] = sk->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			ret->remote[i] = sk->skc_v6_daddr.in6_u.u6_addr32[i];
+		}
+		ret->ipv6 = !address_is_mapped(ret->local) && !address_is_mapped(ret->remote);
+	}
+	if (!ret->ipv6) {
+		ret->local[0] = sk->skc_rcv_saddr;
+		ret->remote[0] = sk->skc_daddr;
+	}
+	ret->remote_port = bpf_ntohs(sk->skc_dport);
+}
+
+/* The same of one of doubtful origin. */
+static __always_inline void tuple_of_untrusted(const struct sock_common *sk, struct tuple *ret)
 {
 	if (BPF_CORE_READ(sk, skc_family) == AF_INET6) {
 		BPF_CORE_READ_INTO(&ret->local, sk, skc_v6_rcv_saddr.in6_u.u6_addr32);

@@ -24,6 +24,7 @@ struct sighting {
 	__u8 hook; /* enum rec_hook */
 	__u8 sent;
 	__u8 translated;
+	__u8 synack_counted; /* by its request's listener */
 };
 
 /*
@@ -82,12 +83,39 @@ SEGMENT_GLOBAL int segment_options_skb(struct __sk_buff *skb, const struct parse
 				  scratch, ret);
 }
 
-/* `xdp`: a constant, what kind of context it is. */
+static __always_inline enum parse_result segment_parse_tc(struct __sk_buff *skb, int has_link_layer,
+							  struct parsed_segment *ret)
+{
+	struct cursor cursor = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	enum parse_result result;
+
+	if (has_link_layer && parse_frame_usual(&cursor, skb->len, ret, &result))
+		return result;
+	return segment_parse_skb(skb, has_link_layer, ret);
+}
+
+/* The options that nearly all segments have, without a call. `xdp`: a constant, the context's. */
+static __always_inline bool segment_usual(struct sighting *seen, bool xdp)
+{
+	struct __sk_buff *skb = seen->ctx;
+	struct xdp_md *frame = seen->ctx;
+	struct cursor cursor = {
+		(void *)(long)(xdp ? frame->data : skb->data),
+		(void *)(long)(xdp ? frame->data_end : skb->data_end),
+	};
+	__u32 offset = seen->segment.option_offset;
+
+	if (offset > SEGMENT_OFFSET_MAX)
+		return false;
+	cursor.position += offset;
+	return parse_options_usual(&cursor, seen->segment.option_bytes, &seen->options);
+}
+
 static __always_inline void segment_options(struct sighting *seen, bool xdp)
 {
 	struct option_scratch scratch;
 
-	if (!seen->segment.option_bytes || seen->options.present)
+	if (!seen->segment.option_bytes || seen->options.present || segment_usual(seen, xdp))
 		return; /* none, or parsed before */
 	__builtin_memset(&scratch, 0, sizeof(scratch));
 	if (xdp)

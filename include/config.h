@@ -25,6 +25,7 @@ struct config {
 #define LISTENERS_MAX 4096	/* entries of the per-listener counter map */
 #define LOCAL_PREFIXES_MAX 4096 /* entries of the LPM trie of local prefixes */
 #define SAMPLING_SITES_MAX 4096 /* of which is known what was not recorded */
+#define QUIET_FLOWS 65536	/* flows in mid-life that are remembered, a power of two */
 #define NAMESPACES_MAX 512	/* namespaces watched at once */
 
 #endif

@@ -65,6 +65,19 @@ struct parsed_segment {
 #define PARSE_IPV6_BYTES 40
 #define PARSE_TCP_BYTES 20
 
+/* Numbers in a packet are not aligned. BPF may load them all the same, in one instruction; its
+ * compiler would take them apart. */
+#ifdef __bpf__
+static inline __u16 parse_u16(const volatile __u8 *bytes)
+{
+	return __builtin_bswap16(*(const volatile __u16 *)bytes);
+}
+
+static inline __u32 parse_u32(const volatile __u8 *bytes)
+{
+	return __builtin_bswap32(*(const volatile __u32 *)bytes);
+}
+#else
 static inline __u16 parse_u16(const volatile __u8 *bytes)
 {
 	return (__u16)(bytes[0] << 8 | bytes[1]);
@@ -73,6 +86,18 @@ static inline __u16 parse_u16(const volatile __u8 *bytes)
 static inline __u32 parse_u32(const volatile __u8 *bytes)
 {
 	return (__u32)bytes[0] << 24 | (__u32)bytes[1] << 16 | (__u32)bytes[2] << 8 | bytes[3];
+}
+#endif
+
+/* In network order, as they are. */
+static inline void parse_address(const __u8 *bytes, __u32 *ret, int words)
+{
+#ifdef __bpf__
+	for (int i = 0; i < words; i++)
+		ret[i] = *(const volatile __u32 *)(bytes + 4 * i);
+#else
+	__builtin_memcpy(ret, bytes, 4u * (__u32)words);
+#endif
 }
 
 /* Which counter a result other than PARSE_TCP and PARSE_OTHER belongs to. */
@@ -165,8 +190,8 @@ static inline enum parse_result parse_ipv4(struct cursor *cursor, __u32 packet_b
 		return PARSE_TRUNCATED;
 	segment->ipv6 = 0;
 	segment->ip_id = parse_u16(bytes + 4);
-	__builtin_memcpy(segment->source, bytes + 12, 4);
-	__builtin_memcpy(segment->destination, bytes + 16, 4);
+	parse_address(bytes + 12, segment->source, 1);
+	parse_address(bytes + 16, segment->destination, 1);
 	cursor->position = bytes + header_bytes;
 	*ret_bytes = total_bytes - header_bytes;
 	return PARSE_TCP;
@@ -224,8 +249,8 @@ static inline enum parse_result parse_ipv6(struct cursor *cursor, __u32 packet_b
 	left = parse_u16(bytes + 4);
 	if (!left) /* a jumbogram, or BIG TCP */
 		left = packet_bytes - PARSE_IPV6_BYTES;
-	__builtin_memcpy(segment->source, bytes + 8, 16);
-	__builtin_memcpy(segment->destination, bytes + 24, 16);
+	parse_address(bytes + 8, segment->source, 4);
+	parse_address(bytes + 24, segment->destination, 4);
 	segment->ipv6 = 1;
 	segment->ip_id = 0;
 	cursor->position = bytes + PARSE_IPV6_BYTES;
@@ -241,6 +266,19 @@ static inline enum parse_result parse_ipv6(struct cursor *cursor, __u32 packet_b
 		return PARSE_TRUNCATED;
 	*ret_bytes = left - extension_bytes;
 	return PARSE_TCP;
+}
+
+static inline void parse_tcp_fields(const __u8 *bytes, __u32 ip_bytes, __u32 header_bytes,
+				    struct parsed_segment *segment)
+{
+	segment->source_port = parse_u16(bytes);
+	segment->destination_port = parse_u16(bytes + 2);
+	segment->seq = parse_u32(bytes + 4);
+	segment->ack = parse_u32(bytes + 8);
+	segment->tcp_flags = bytes[13];
+	segment->window = parse_u16(bytes + 14);
+	segment->payload_bytes = ip_bytes - header_bytes;
+	segment->option_bytes = (__u8)(header_bytes - PARSE_TCP_BYTES);
 }
 
 /* ip_bytes: TCP header and payload together. The cursor ends at the first option. */
@@ -259,14 +297,7 @@ static inline enum parse_result parse_tcp(struct cursor *cursor, __u32 ip_bytes,
 		return PARSE_MALFORMED;
 	if ((void *)(bytes + header_bytes) > cursor->end)
 		return PARSE_TRUNCATED;
-	segment->source_port = parse_u16(bytes);
-	segment->destination_port = parse_u16(bytes + 2);
-	segment->seq = parse_u32(bytes + 4);
-	segment->ack = parse_u32(bytes + 8);
-	segment->tcp_flags = bytes[13];
-	segment->window = parse_u16(bytes + 14);
-	segment->payload_bytes = ip_bytes - header_bytes;
-	segment->option_bytes = (__u8)(header_bytes - PARSE_TCP_BYTES);
+	parse_tcp_fields(bytes, ip_bytes, header_bytes, segment);
 	cursor->position = bytes + PARSE_TCP_BYTES;
 	return PARSE_TCP;
 }
@@ -303,6 +334,44 @@ static inline enum parse_result parse_frame(struct cursor *cursor, __u32 packet_
 	return result;
 }
 
+/*
+ * What nearly every frame is, in one look: TCP in IPv4 without options, on Ethernet without tags;
+ * or no TCP at all. False: neither, or something about it is odd; then parse_frame has the say.
+ */
+static inline int parse_frame_usual(struct cursor *cursor, __u32 packet_bytes,
+				    struct parsed_segment *segment, enum parse_result *ret_result)
+{
+	__u8 *ip = (__u8 *)cursor->position + PARSE_ETHERNET_BYTES, *tcp = ip + PARSE_IPV4_BYTES;
+	__u32 total_bytes, header_bytes;
+	__u16 ethertype;
+
+	if ((void *)(tcp + PARSE_TCP_BYTES) > cursor->end)
+		return 0;
+	*ret_result = PARSE_OTHER;
+	ethertype = parse_u16(ip - 2);
+	if (ethertype != PARSE_ETHERTYPE_IPV4)
+		return ethertype != PARSE_ETHERTYPE_IPV6 && ethertype != PARSE_ETHERTYPE_VLAN &&
+		       ethertype != PARSE_ETHERTYPE_QINQ;
+	if (ip[0] != 0x45)
+		return 0;
+	if (ip[9] != PARSE_PROTOCOL_TCP)
+		return 1;
+	total_bytes = parse_u16(ip + 2);
+	header_bytes = (tcp[12] >> 4) * 4u;
+	if (parse_u16(ip + 6) & 0x3fff || header_bytes < PARSE_TCP_BYTES ||
+	    total_bytes < PARSE_IPV4_BYTES + header_bytes ||
+	    total_bytes > packet_bytes - PARSE_ETHERNET_BYTES ||
+	    (void *)(tcp + header_bytes) > cursor->end)
+		return 0;
+	segment->ip_id = parse_u16(ip + 4);
+	parse_address(ip + 12, segment->source, 1);
+	parse_address(ip + 16, segment->destination, 1);
+	parse_tcp_fields(tcp, total_bytes - PARSE_IPV4_BYTES, header_bytes, segment);
+	segment->option_offset = PARSE_ETHERNET_BYTES + PARSE_IPV4_BYTES + PARSE_TCP_BYTES;
+	*ret_result = PARSE_TCP;
+	return 1;
+}
+
 /* One option; one of a wrong size is as good as absent. */
 static inline void parse_option(const volatile __u8 *bytes, struct tcp_options *options)
 {
@@ -323,6 +392,36 @@ static inline void parse_option(const volatile __u8 *bytes, struct tcp_options *
 	} else if (kind == TCPK_FASTOPEN) {
 		options->present |= TCPO_FASTOPEN;
 	}
+}
+
+/*
+ * The two layouts that most stacks use, in one look each: of a SYN, MSS, SACK permitted,
+ * timestamp, NOP, window scale; of any other segment, NOP, NOP, timestamp. False: another one, and
+ * nothing is taken.
+ */
+static inline int parse_options_usual(const struct cursor *cursor, __u8 option_bytes,
+				      struct tcp_options *options)
+{
+	const __u8 *bytes = cursor->position;
+
+	if (option_bytes == 12) {
+		if ((const void *)(bytes + 12) > cursor->end || parse_u32(bytes) != 0x0101080a)
+			return 0;
+		options->tsval = parse_u32(bytes + 4);
+		options->tsecr = parse_u32(bytes + 8);
+		options->present = TCPO_TIMESTAMP;
+		return 1;
+	}
+	if (option_bytes != 20 || (const void *)(bytes + 20) > cursor->end ||
+	    parse_u16(bytes) != 0x0204 || parse_u32(bytes + 4) != 0x0402080a ||
+	    parse_u16(bytes + 16) != 0x0103 || bytes[18] != 3)
+		return 0;
+	options->mss = parse_u16(bytes + 2);
+	options->tsval = parse_u32(bytes + 8);
+	options->tsecr = parse_u32(bytes + 12);
+	options->wscale = bytes[19];
+	options->present = TCPO_MSS | TCPO_SACK_PERMITTED | TCPO_TIMESTAMP | TCPO_WSCALE;
+	return 1;
 }
 
 /* Working space of parse_options. */
@@ -346,6 +445,8 @@ static inline void parse_options(const struct cursor *cursor, __u8 option_bytes,
 	volatile __u8 *bytes = scratch->bytes;
 	const __u8 *from = cursor->position;
 
+	if (parse_options_usual(cursor, option_bytes, options))
+		return;
 	for (__u32 i = 0; i < sizeof(scratch->bytes); i++)
 		bytes[i] = TCPK_EOL;
 	for (__u32 i = 0; i < PARSE_OPTION_BYTES_MAX && i < option_bytes; i++) {

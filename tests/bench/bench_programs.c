@@ -6,7 +6,7 @@
  * ninth decile of that difference. Cold: each run meets another of FLOWS connections, so that
  * nothing of it is in any cache. Needs root, and a network namespace of its own, which it makes.
  *
- * What leaves cannot be run so (the skb of BPF_PROG_TEST_RUN has no socket): see program_live.sh.
+ * What leaves cannot be run so: the skb of BPF_PROG_TEST_RUN has no socket.
  */
 #include "bpf/harness.h"
 #include "bench_flows.h"

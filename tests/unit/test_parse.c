@@ -12,6 +12,8 @@
 
 #include "bpf/fixtures.h"
 
+static unsigned int usual; /* fixtures that were taken at one look */
+
 static void check_segment(const struct fixture *fixture, const struct parsed_segment *segment)
 {
 	static const uint8_t v4[2][4] = { { 10, 0, 0, 1 }, { 10, 0, 0, 2 } };
@@ -35,6 +37,23 @@ static void check_segment(const struct fixture *fixture, const struct parsed_seg
 	}
 }
 
+/* The look at what is usual says the same, or nothing. */
+static void check_usual(const struct fixture *fixture, const struct parsed_segment *whole)
+{
+	struct cursor cursor = { (void *)(uintptr_t)fixture->bytes,
+				 (void *)(uintptr_t)(fixture->bytes + fixture->size) };
+	struct parsed_segment segment = { 0 };
+	enum parse_result result;
+
+	if (!fixture->has_link_layer ||
+	    !parse_frame_usual(&cursor, (uint32_t)fixture->size, &segment, &result))
+		return;
+	assert_int_equal(result, fixture->result);
+	if (result == PARSE_TCP)
+		assert_memory_equal(&segment, whole, sizeof(segment));
+	usual += result == PARSE_TCP;
+}
+
 static void fixtures_parse(void **state)
 {
 	(void)state;
@@ -46,6 +65,7 @@ static void fixtures_parse(void **state)
 
 		print_message("  %s\n", fixture->name);
 		assert_int_equal(result, fixture->result);
+		check_usual(fixture, &segment);
 		if (result != PARSE_TCP)
 			continue;
 		check_segment(fixture, &segment);
@@ -55,6 +75,7 @@ static void fixtures_parse(void **state)
 		assert_int_equal(options.tsval, fixture->options.tsval);
 		assert_int_equal(options.tsecr, fixture->options.tsecr);
 	}
+	assert_true(usual >= 5);
 }
 
 /* A frame cut anywhere is read no further than it goes (the sanitizers watch), and not taken for whole. */
