@@ -176,6 +176,16 @@ seq_t window_edge(const struct tcp_endpoint *end)
 }
 
 /*
+ * A request: what a listener answered with a SYN-ACK. Nothing came but the SYN and nothing was
+ * announced but in the SYN-ACK, so its RCV.NXT and window are exact, live too.
+ */
+static bool is_request(const struct tcp_endpoint *end)
+{
+	return end->state == FSM_SYN_RECEIVED && (end->flags & EP_PASSIVE) &&
+	       knows(end, KNOWN_RCV_NXT | KNOWN_RCV_EDGE);
+}
+
+/*
  * §3.10.7.4 (2nd), RFC 5961 §3.2. Linux also resets at the right edge of a SACK block that it
  * announced (net/ipv4/tcp_input.c:tcp_validate_incoming); the RFC does not, and what is announced
  * in SACK blocks no record carries: such a RST is challenged here.
@@ -196,7 +206,7 @@ static enum fsm_event received_rst(const struct tcp_endpoint *end, const struct 
 	 */
 	if (ahead == -1 && fsm_has_received_fin(end->state) && end->state != FSM_TIME_WAIT)
 		return EV_RCV_RST;
-	if (ahead < 0 || (uint32_t)ahead >= window(end))
+	if (ahead < 0 || (uint32_t)ahead >= (is_request(end) ? announced(end) : window(end)))
 		return EV_RCV_RST_OUTSIDE;
 	return exact ? EV_RCV_RST_IN_WINDOW : EV_RCV_RST;
 }
@@ -204,7 +214,7 @@ static enum fsm_event received_rst(const struct tcp_endpoint *end, const struct 
 /*
  * §3.10.7.4 (4th), RFC 5961 §4.2: no SYN moves a connection, wherever it lies; but a handshake
  * that a listener answered falls back to LISTEN (linux net/ipv4/tcp_minisocks.c:tcp_check_req
- * drops the request and sends a RST). Its RCV.NXT is exact, live too: nothing came but the SYN.
+ * drops the request and sends a RST).
  */
 static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct tcp_segment *seg)
 {
@@ -219,9 +229,7 @@ static enum fsm_event received_syn(const struct tcp_endpoint *end, const struct 
 		return EV_RCV_SYN_AGAIN;
 	if (end->state == FSM_TIME_WAIT && !(seg->flags & TCPF_ACK) && newer)
 		return EV_RCV_SYN_NEW;
-	if (end->state == FSM_SYN_RECEIVED && (end->flags & EP_PASSIVE) &&
-	    knows(end, KNOWN_RCV_NXT | KNOWN_RCV_EDGE) &&
-	    seq_in_window(seg->seq, end->rcv_nxt, announced(end)))
+	if (is_request(end) && seq_in_window(seg->seq, end->rcv_nxt, announced(end)))
 		return EV_RCV_SYN_GIVES_UP;
 	return EV_RCV_SYN_IN_WINDOW;
 }

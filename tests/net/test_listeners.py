@@ -322,11 +322,12 @@ def repeated_syn(world, end, family):
 
 @each_end
 def reset_on_a_request(world, end, family):
-    """It ends the request, and no other; the listener drops nothing."""
+    """In the window it ends the request, out of it nothing; the listener drops nothing."""
     with Scene(world, end, family) as scene:
         first, second = scene.ask(2)
         embryonic = scene.space.snmp()["EmbryonicRsts"]
         first.send("R")
+        second.send("R", seq=second.seq + (1 << 24))
         wait_until(lambda: scene.space.in_state(scene.port, "SYN_RECEIVED") == 1,
                    "the request is still there, or both are gone")
         scene.expect({}, syns=2, request=1, listener=0, syn_queue_length=1)
