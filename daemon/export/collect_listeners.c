@@ -76,6 +76,26 @@ void collect_listener_resets(struct exposition *e)
 	each_row(e, resets);
 }
 
+/* Of those that have a name: a closed one leaves none to the others. */
+void collect_listener_requests(struct exposition *e)
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++) {
+		const struct listener_row *row = &e->view->listeners[i];
+		const struct listener_names *names = &e->view->names[i];
+
+		sample3(e, names->listener, names->netns, "completed", row->requests_completed);
+		sample3(e, names->listener, names->netns, "reset", row->counters.requests_reset);
+		sample3(e, names->listener, names->netns, "expired", row->requests_expired);
+	}
+}
+
+void collect_listener_half_open(struct exposition *e)
+{
+	for (size_t i = 0; i < e->view->nr_listeners; i++)
+		sample2(e, e->view->names[i].listener, e->view->names[i].netns,
+			e->view->listeners[i].half_open_ns);
+}
+
 /* Of those that have a name: the others' sources may be the same ones. */
 void collect_listener_sources(struct exposition *e)
 {

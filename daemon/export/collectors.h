@@ -62,6 +62,8 @@ void collect_listener_syn_fill(struct exposition *e);
 void collect_listener_accept_fill(struct exposition *e);
 void collect_listener_latency(struct exposition *e);
 void collect_listener_resets(struct exposition *e);
+void collect_listener_requests(struct exposition *e);
+void collect_listener_half_open(struct exposition *e);
 void collect_listener_sources(struct exposition *e);
 void collect_listener_knobs(struct exposition *e);
 void collect_listener_owners(struct exposition *e);

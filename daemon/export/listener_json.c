@@ -31,6 +31,12 @@ static void queues(struct json *json, const struct listener_row *row,
 static void flood(struct json *json, const struct export_view *view, const struct listener_row *row)
 {
 	json_u64(json, "sources", row->sources);
+	json_object_begin(json, "requests");
+	json_u64(json, "completed", row->requests_completed);
+	json_u64(json, "reset", row->counters.requests_reset);
+	json_u64(json, "expired", row->requests_expired);
+	json_seconds(json, "half_open_seconds", row->half_open_ns);
+	json_object_end(json);
 	json_object_begin(json, "syn_flood");
 	json_bool(json, "suspected", row->flooded);
 	if (row->flooded)

@@ -38,6 +38,9 @@ static void add_member(struct listener_row *row, const struct listener *listener
 		memcpy(row->comm, listener->comm, sizeof(row->comm));
 	}
 	row->members++;
+	row->requests_completed += requests_completed(counters);
+	row->requests_expired += listener->expired;
+	row->half_open_ns += listener->half_open_ns;
 	counters_add(&row->counters, counters);
 }
 

@@ -91,6 +91,7 @@ static void take_queues(struct listener *listener, const struct rec_snapshot *sn
 {
 	if (!(snapshot->bits & SNAP_QUEUES) || ts_ns < listener->seen_ns)
 		return;
+	listener->half_open_ns += listener->syn_length * (ts_ns - listener->seen_ns);
 	listener->seen_ns = ts_ns;
 	listener->syn_length = snapshot->queues.syn_length;
 	listener->accept_length = snapshot->queues.accept_length;
@@ -410,7 +411,9 @@ void listeners_each_key(struct listeners *listeners,
 		/* Whose SYN would go to which member only the kernel knows: one by one, all come. */
 		if (listeners->all[i].shares)
 			key.remote_port = ++listeners->asked_port;
+		requests_before_look(listeners, &listeners->all[i]);
 		each(context, &key);
+		requests_after_look(listeners, &listeners->all[i]);
 	}
 }
 

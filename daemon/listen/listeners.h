@@ -23,9 +23,11 @@ struct listener_row {
 	uint32_t syn_peak, accept_peak;	   /* longest of this window of 69 s and the one before */
 	bool defers;			   /* TCP_DEFER_ACCEPT */
 	struct listener_counters counters; /* of this row, since it exists */
-	uint64_t sources;    /* addresses SYNs came from, in those two windows: an estimate */
-	uint32_t flooded;    /* 1: a SYN flood is suspected (flood.h) */
-	uint64_t flooded_ns; /* since when */
+	uint64_t sources; /* addresses SYNs came from, in those two windows: an estimate */
+	uint64_t requests_completed, requests_expired;
+	uint64_t half_open_ns; /* time that all requests have spent in the SYN queue, added up */
+	uint32_t flooded;      /* 1: a SYN flood is suspected (flood.h) */
+	uint64_t flooded_ns;   /* since when */
 	struct flood_facts flood;
 	/* Of the member that was there first and whose owner is known. */
 	uint32_t pid; /* 0 = unknown */

@@ -33,6 +33,10 @@ struct listener {
 	bool defers;
 	bool shares; /* its address with others, now or once (SO_REUSEPORT) */
 	struct listener_outcome outcome;
+	uint64_t half_open_ns; /* all its requests' time in the queue, added up */
+	uint64_t born;	       /* requests, right before the last look at its queue; 0 = unknown */
+	uint64_t unended;      /* expired ones, as the last look has it */
+	uint64_t expired;      /* as two looks agree */
 	struct listener_counters inherited; /* of members of its address that closed before it */
 	struct listener_counters in_other;  /* how much of its counters `other` has */
 	uint32_t pid;
@@ -89,6 +93,12 @@ bool closed_find(const struct listeners *listeners, const struct conn_key *key,
 const struct listener_counters *closed_sum_of(const struct listeners *listeners, uint32_t netns);
 /* The namespace is gone, and its number may be given to another. */
 void closed_forget_space(struct listeners *listeners, uint32_t netns);
+
+/* Before and after a fresh look at the queue: how many requests have ended by themselves? */
+void requests_before_look(const struct listeners *listeners, struct listener *listener);
+void requests_after_look(const struct listeners *listeners, struct listener *listener);
+/* Those of them that a handshake ended, not a cookie's. */
+uint64_t requests_completed(const struct listener_counters *counters);
 
 /* Takes part in its address; no longer. */
 void address_join(struct listeners *listeners, struct listener *listener);

@@ -26,15 +26,15 @@ static uint64_t beyond(uint64_t much, uint64_t little)
 	return much > little ? much - little : 0;
 }
 
-/*
- * SYNs without an answer. A handshake had one, even where it left by an interface unwatched. Of
- * SYN-ACKs sent again the kernel does not tell those that the device refused, and the request's
- * age not those that follow a repeated SYN at once.
- */
+uint64_t outcome_first_synacks(const struct listener_counters *at)
+{
+	return beyond(at->synacks, MAX(at->synacks_again, at->synacks_retransmitted));
+}
+
+/* SYNs without an answer. A handshake had one, even where it left by an interface unwatched. */
 static uint64_t unanswered(const struct listener_counters *at)
 {
-	uint64_t again = MAX(at->synacks_again, at->synacks_retransmitted);
-	uint64_t answered = MAX(beyond(at->synacks, again), at->handshakes);
+	uint64_t answered = MAX(outcome_first_synacks(at), at->handshakes);
 
 	return beyond(at->syns, answered + at->drops[LISTENER_DROP_FILTERED]);
 }

@@ -61,6 +61,12 @@ struct listener_outcome {
 void outcome_settle(struct listener_outcome *outcome, enum syn_queue_test test, bool alone,
 		    const struct listener_counters *now);
 
+/*
+ * SYN-ACKs, cookies included, but for those sent again: of these the kernel does not tell the ones
+ * that the device refused, and the request's age not the ones that follow a repeated SYN at once.
+ */
+uint64_t outcome_first_synacks(const struct listener_counters *at);
+
 /* What this listener shows of the test. */
 enum syn_queue_test outcome_test(const struct listener_outcome *outcome,
 				 const struct listener_counters *now);

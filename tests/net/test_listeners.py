@@ -28,8 +28,8 @@ from witness.raw import Segment, overflow
 MIBS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies",
         "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed")
 COUNTED = ("syns", "synacks", "retransmitted_synacks", "handshakes", "deferred_acks")
-SYSCTLS = {"tcp_syncookies": 1, "tcp_max_syn_backlog": 512, "tcp_abort_on_overflow": 0,
-           "core__somaxconn": 4096}
+SYSCTLS = {"tcp_syncookies": 1, "tcp_synack_retries": 5, "tcp_max_syn_backlog": 512,
+           "tcp_abort_on_overflow": 0, "core__somaxconn": 4096}
 # Counters and settings are a namespace's: one scene at a time at each end.
 LOCKS = {end: threading.Lock() for end in "ab"}
 
@@ -123,7 +123,8 @@ class Scene:
         for name in ("syn_queue_length", "syn_queue_limit", "accept_queue_length",
                      "accept_queue_limit", "syn_queue_length_max", "accept_queue_length_max"):
             row[name] = int(now(f"listener_{name}", listener=self.name))
-        for metric, label in (("drops", "reason"), ("cookies", "result"), ("resets", "target")):
+        for metric, label in (("drops", "reason"), ("cookies", "result"), ("resets", "target"),
+                              ("requests", "outcome")):
             for have, value in now.series(f"listener_{metric}_total", listener=self.name):
                 row[have[label]] = int(value)
         return row
@@ -333,6 +334,19 @@ def reset_on_a_request(world, end, family):
         scene.expect({}, syns=2, request=1, listener=0, syn_queue_length=1)
         check_equal("EmbryonicRsts", scene.space.snmp()["EmbryonicRsts"] - embryonic, 1)
         scene.complete([second])
+
+
+@each_end
+def requests_expire(world, end, family):
+    """tcp_synack_retries 1: three seconds half-open, then gone; another completes, one is reset."""
+    with Scene(world, end, family, tcp_synack_retries=1) as scene:
+        completes, resets, *_ = scene.ask(4)
+        scene.complete([completes])
+        resets.send("R")
+        wait_until(lambda: not scene.space.in_state(scene.port, "SYN_RECEIVED"), "they stay", 20)
+        scene.wait(completed=1, reset=1, expired=2, syn_queue_length=0)
+        spent = scene.daemon.metrics()("listener_half_open_seconds_total", listener=scene.name)
+        check(2 < spent < 20, f"{spent} s half-open, two of them for about 3 s each")
 
 
 @each_end
