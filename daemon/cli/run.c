@@ -159,7 +159,9 @@ static void snapshot_sampling(const struct run *run, struct export_view *view)
 		if (!is_listed(view, &sampling->rows[i].site))
 			view->other.sampling_shift =
 				MAX(view->other.sampling_shift, sampling->rows[i].shift);
+	/* Born and left out: nobody followed them, and they were connections all the same. */
 	view->tracker.opened[ROLE_SERVER] += sampling_born(sampling);
+	view->tracker.unobservable[UNOBSERVABLE_SAMPLED] += sampling_born(sampling);
 }
 
 static void snapshot(void *context, struct export_view *view)

@@ -60,10 +60,14 @@ def ordinary_load(lab, count):
 
 
 def expect_nothing(daemon):
+    """But what a busy machine makes come true: a FIN that is sent again because its ACK waits for a
+    CPU meets TIME_WAIT, and the answer to that a closed port, whose RST ends TIME_WAIT."""
     rows = [(row["kind"], row["local"], row["remote"], row.get("reason"))
-            for row in daemon.find("divergence_open")]
+            for row in daemon.find("divergence_open") if row["kind"] != "time_wait_assassinated"]
     check_equal("divergences", rows, [])
-    check_equal("divergences_total", daemon.metrics()("divergences_total"), 0)
+    now = daemon.metrics()
+    check_equal("divergences_total", now("divergences_total"),
+                now("divergences_total", kind="time_wait_assassinated"))
 
 
 def expect_faults_are_found(world):

@@ -2,7 +2,9 @@
 """Segments from spoofed sources to the watched namespace, each of a flow of its own, by the ten
 thousand: on AF_PACKET, built here. Nobody answers what comes back."""
 
+import errno
 import json
+import os
 import socket
 import struct
 
@@ -66,4 +68,15 @@ class Spray:
         """COUNT segments with FLAGS ("S", "SA"), to PORTS in turn."""
         bits = sum(FLAGS[letter] for letter in flags)
         for number in range(count):
-            self._sock.send(self._frame(bits, ports[number % len(ports)]))
+            self._send(self._frame(bits, ports[number % len(ports)]))
+
+    def _send(self, frame):
+        """A full veth drops the frame and says so: then again."""
+        while True:
+            try:
+                self._sock.send(frame)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+            os.sched_yield()
