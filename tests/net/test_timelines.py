@@ -13,10 +13,10 @@ in the backlog.
 """
 
 import socket
-import struct
 import sys
 
 from witness import wait_kernel_state, wait_until
+from witness.sockets import send_window
 from witness.timelines import CALL, Talk, play, timeline
 
 TCP_DEFER_ACCEPT, TCP_LINGER2 = 9, 8
@@ -224,12 +224,6 @@ def fin_queued_not_sent(world, family):
         talk.then("> FA+ FIN_WAIT1")
         talk.raw.send("R")
         talk.then("< R FIN_WAIT1", "reset < FIN_WAIT1", "FIN_WAIT1>CLOSE ECONNRESET")
-
-
-def send_window(sock):
-    """tcpi_snd_wnd of struct tcp_info."""
-    return struct.unpack_from("=I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232),
-                              228)[0]
 
 
 @timeline()

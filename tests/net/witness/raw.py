@@ -19,6 +19,7 @@ from collections import namedtuple
 
 from .lab import IPV4, endpoint, ipv6
 from .runner import Failure, wait_until
+from .sockets import send_window
 
 FLAGS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20}
 IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_ICMPV6 = 1, 6, 58
@@ -260,6 +261,7 @@ class RawConnection:
         if sock.recv(10) != b"x":
             raise Failure("the octet before the closed window did not come")
         self.send("A", window=0)
+        wait_until(lambda: send_window(sock) == 0, "the window does not close")
 
     def final_ack(self):
         """The ACK that completes the handshake, for RawPeer.send_from()."""

@@ -62,6 +62,12 @@ def kernel_state(sock):
     return STATES[sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]]
 
 
+def send_window(sock):
+    """tcpi_snd_wnd of struct tcp_info."""
+    return struct.unpack_from("=I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232),
+                              228)[0]
+
+
 def wait_kernel_state(sock, state):
     wait_until(lambda: kernel_state(sock) == state,
                lambda: f"a socket is {kernel_state(sock)}, not {state}")
