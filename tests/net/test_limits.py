@@ -279,11 +279,18 @@ def too_many_requests():
     """A client that does not take its answer has the only place."""
     with watched("--web.max-requests=1") as (lab, daemon):
         lab.a.sysctl(tcp_wmem="4096 4096 4096")
-        with lab.a.socket(socket.AF_INET) as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            slow.connect(("127.0.0.1", WEB_PORT))
-            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            wait_until(lambda: daemon.web("/metrics")[0] == 503, "nothing is refused")
+        with contextlib.ExitStack() as place:
+
+            def is_taken():
+                """The one before may still have it, and the slow client be the one refused."""
+                place.close()
+                slow = place.enter_context(lab.a.socket(socket.AF_INET))
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                slow.connect(("127.0.0.1", WEB_PORT))
+                slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return daemon.web("/metrics")[0] == 503
+
+            wait_until(is_taken, "nothing is refused")
             check("degraded: http: " in daemon.get("/-/ready"), daemon.get("/-/ready"))
         wait_until(lambda: daemon.web("/metrics")[0] == 200, "all is refused")
         check(daemon.metrics()("http_requests_refused_total") > 0, "nobody counts them")
