@@ -15,6 +15,12 @@
 #define NS_PER_SEC 1000000000ull
 #define NS_PER_MS 1000000ull
 
+/* By how much the one is greater; 0 if it is not. */
+static inline uint64_t beyond(uint64_t much, uint64_t little)
+{
+	return much > little ? much - little : 0;
+}
+
 static inline uint64_t clock_read(clockid_t clock)
 {
 	struct timespec now;

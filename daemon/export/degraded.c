@@ -33,7 +33,7 @@ void degraded_hold(struct degraded *degraded, enum degraded_limit limit, bool ho
 
 static uint64_t age_ns(const struct degraded *degraded, enum degraded_limit limit, uint64_t now_ns)
 {
-	return now_ns > degraded->at_ns[limit] ? now_ns - degraded->at_ns[limit] : 0;
+	return beyond(now_ns, degraded->at_ns[limit]);
 }
 
 bool degraded_is(const struct degraded *degraded, enum degraded_limit limit, uint64_t now_ns)

@@ -42,11 +42,6 @@ static const struct flood_totals *before(const struct flood_watch *watch, uint64
 	return found;
 }
 
-static uint64_t beyond(uint64_t much, uint64_t little)
-{
-	return much > little ? much - little : 0;
-}
-
 /* Members that close take along what they counted: then a total may go back. */
 static struct flood_facts facts_of(const struct flood_watch *watch)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "listen/listeners_parts.h"
+#include "util.h"
 
 void address_join(struct listeners *listeners, struct listener *listener)
 {
@@ -71,9 +72,7 @@ static void tell(struct listeners *listeners, const struct listener *listener)
 	if (news->begins)
 		address->syns_before = address->totals.syns;
 	else
-		news->syns = address->totals.syns > address->syns_before ?
-				     address->totals.syns - address->syns_before :
-				     0;
+		news->syns = beyond(address->totals.syns, address->syns_before);
 }
 
 void address_leave(struct listeners *listeners, struct listener *listener)

@@ -21,11 +21,6 @@ const char *syn_queue_test_label(enum syn_queue_test test)
 	return labels[test];
 }
 
-static uint64_t beyond(uint64_t much, uint64_t little)
-{
-	return much > little ? much - little : 0;
-}
-
 uint64_t outcome_first_synacks(const struct listener_counters *at)
 {
 	return beyond(at->synacks, MAX(at->synacks_again, at->synacks_retransmitted));

@@ -10,11 +10,7 @@
 #include <sys/param.h>
 
 #include "listen/listeners_parts.h"
-
-static uint64_t beyond(uint64_t much, uint64_t little)
-{
-	return much > little ? much - little : 0;
-}
+#include "util.h"
 
 static uint64_t requests_born(const struct listener_counters *counters)
 {

@@ -15,10 +15,10 @@ import sys
 from dataclasses import dataclass
 
 from witness import (
-    IPV4, IPV6, Daemon, Failure, Lab, Pair, case, check, check_equal, endpoint, listener, main,
+    IPV4, IPV6, Daemon, Failure, Lab, case, check, check_equal, endpoint, listener, main,
     wait_until,
 )
-from witness.ends import PORTS
+from witness.ends import PORTS, expect_next_is_judged
 from witness.flood import Client, Generator, Service, ask
 
 COUNT = 40_000
@@ -270,15 +270,6 @@ def compare(field, name, flood, before, names, report, client):
     expect_segments(moved, flood, report)
     expect_records(field.daemon, moved)
     expect_no_problem(field.daemon, client)
-
-
-def expect_next_is_judged(lab, daemon):
-    pair = Pair(lab, lab.a, IPV4, next(PORTS))
-    pair.client.close()
-    check_equal("end of stream", pair.server.recv(1), b"")
-    pair.server.close()
-    event = daemon.wait_event("connection", local=pair.server_at)
-    check_equal("the next connection", (event["observable"], event["divergences"]), (True, []))
 
 
 def nothing_stays(world, mode):

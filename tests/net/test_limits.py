@@ -22,7 +22,7 @@ from witness import (
     wait_until,
 )
 from witness.daemon import WEB_PORT
-from witness.ends import PORTS
+from witness.ends import PORTS, expect_next_is_judged
 from witness.flood import Generator
 from witness.load import connload
 
@@ -53,12 +53,7 @@ def expect_recovered(lab, daemon):
 
 
 def expect_judged(lab, daemon):
-    pair = Pair(lab, lab.a, IPV4, next(PORTS))
-    pair.client.close()
-    check_equal("end of stream", pair.server.recv(1), b"")
-    pair.server.close()
-    event = daemon.wait_event("connection", local=pair.server_at)
-    check_equal("the next connection", (event["observable"], event["divergences"]), (True, []))
+    expect_next_is_judged(lab, daemon)
     check_equal("problems", daemon.problems(), [])
 
 

@@ -26,6 +26,16 @@ ACTIVE_CLOSE = ["FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT"]
 PASSIVE_CLOSE = ["CLOSE_WAIT", "LAST_ACK"]
 
 
+def expect_next_is_judged(lab, daemon):
+    """After whatever befell the daemon at a: a connection now is seen whole, and nothing is wrong."""
+    pair = Pair(lab, lab.a, IPV4, next(PORTS))
+    pair.client.close()
+    check_equal("end of stream", pair.server.recv(1), b"")
+    pair.server.close()
+    event = daemon.wait_event("connection", local=pair.server_at)
+    check_equal("the next connection", (event["observable"], event["divergences"]), (True, []))
+
+
 class World:
     """The two ends, their daemons, and what was put off."""
 
