@@ -15,6 +15,8 @@ from witness.ends import each_end
 from witness.raw import overflow
 from witness.scene import Scene, books_balance, ends_with, own_world
 
+BATCHES = 20
+
 
 @own_world(tcp_syncookies=2)
 def cookie_on_a_full_queue(world, end, family):
@@ -112,30 +114,40 @@ def threaded_napi(space, device):
     raise Skip("no thread polls the device")
 
 
+def sent_at_once(thread, talk, *segments):
+    """A sender that outranks the poller on its CPU: all are sent before any is taken."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(thread, {0})
+    os.sched_setaffinity(0, {0})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        for flags in segments:
+            talk.send(flags)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, before)
+
+
 def batch_of_segments(world, family):
     """Row 11: XDP sees a final ACK and a FIN before the stack has seen either."""
     with Scene(world, "a", family) as scene, scene.transient("in_flight"):
         thread = threaded_napi(scene.space, "v0")
-        before = os.sched_getaffinity(0)
-        talk = scene.talk()
-        talk.send("S")
-        talk.expect("SA")
-        # a sender that outranks the poller on its CPU: both are sent before either is taken
-        os.sched_setaffinity(thread, {0})
-        os.sched_setaffinity(0, {0})
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        try:
-            talk.send("A")
-            talk.send("FA")
-        finally:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            os.sched_setaffinity(0, before)
-        scene.wait_views(talk, "CLOSE_WAIT")
-        entries = scene.story(talk)
-        order = [(entry["entry"], entry.get("flags") or entry.get("to")) for entry in entries
-                 if entry["entry"] in ("segment", "kernel") and not entry.get("sent")]
-        scene.accept()
-        check_equal("what came first", order[1:4],
+        orders = []
+        # the sender may sleep in between (a page fault): then it was no batch, and is tried again
+        while len(orders) < BATCHES:
+            talk = scene.talk()
+            talk.send("S")
+            talk.expect("SA")
+            sent_at_once(thread, talk, "A", "FA")
+            scene.wait_views(talk, "CLOSE_WAIT")
+            entries = scene.story(talk)
+            scene.accept()
+            order = [(entry["entry"], entry.get("flags") or entry.get("to")) for entry in entries
+                     if entry["entry"] in ("segment", "kernel") and not entry.get("sent")]
+            orders.append(order[1:4])
+            if orders[-1][1] == ("segment", "FIN,ACK"):
+                break
+        check_equal("what came first", orders[-1],
                     [("segment", "ACK"), ("segment", "FIN,ACK"), ("kernel", "ESTABLISHED")])
         scene.settle()
 
