@@ -3,6 +3,7 @@
 #include "track/graves.h"
 
 #include <string.h>
+#include <sys/param.h>
 
 #include "util.h"
 
@@ -27,32 +28,62 @@ static uint32_t hash(const struct conn_key *key)
 
 _Static_assert(sizeof(struct conn_key) % sizeof(uint64_t) == 0, "hashed in words");
 
-static uint32_t place_of(const struct conn_key *key)
+static uint32_t set_of(uint32_t hashed)
 {
-	return hash(key) % GRAVES_NR;
+	return hashed % (GRAVES_NR / GRAVES_WAYS) * GRAVES_WAYS;
+}
+
+/* From bits that do not choose the set; never 0, which is an empty place's. */
+static uint16_t tag_of(uint32_t hashed)
+{
+	return (uint16_t)(hashed >> 16 | 1);
+}
+
+static bool lies_here(const struct grave *grave, const struct conn_key *key)
+{
+	return grave->ended_ns && !memcmp(&grave->key, key, sizeof(*key));
+}
+
+static bool goes_on(const struct grave *grave, uint64_t now_ns)
+{
+	return grave->ended_ns && grave->heard && now_ns < grave->heard_ns + GRAVE_KEPT_NS;
+}
+
+static uint64_t last_sign_ns(const struct grave *grave)
+{
+	return grave->ended_ns ? MAX(grave->ended_ns, grave->heard_ns) : 0;
 }
 
 struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint64_t now_ns)
 {
-	uint32_t place = place_of(key);
-	struct grave *grave = &graves->at[place];
+	uint32_t hashed = hash(key), set = set_of(hashed);
+	struct grave *grave = NULL;
 
-	if (grave->ended_ns && grave->heard_ns && now_ns < grave->heard_ns + GRAVE_KEPT_NS &&
-	    memcmp(&grave->key, key, sizeof(*key)) != 0)
+	for (uint32_t i = set; i < set + GRAVES_WAYS; i++) {
+		struct grave *at = &graves->at[i];
+
+		if (lies_here(at, key)) {
+			grave = at;
+			break;
+		}
+		if (!goes_on(at, now_ns) && (!grave || last_sign_ns(at) < last_sign_ns(grave)))
+			grave = at;
+	}
+	if (!grave)
 		return NULL;
 	*grave = (struct grave){ .key = *key, .ended_ns = now_ns, .counted_ns = now_ns };
-	graves->used[place / 64] |= 1ull << place % 64;
+	graves->tags[grave - graves->at] = tag_of(hashed);
 	return grave;
 }
 
 struct grave *graves_find(struct graves *graves, const struct conn_key *key)
 {
-	uint32_t place = place_of(key);
-	struct grave *grave = &graves->at[place];
+	uint32_t hashed = hash(key), set = set_of(hashed);
 
-	if (!(graves->used[place / 64] & 1ull << place % 64))
-		return NULL;
-	return grave->ended_ns && !memcmp(&grave->key, key, sizeof(*key)) ? grave : NULL;
+	for (uint32_t i = set; i < set + GRAVES_WAYS; i++)
+		if (graves->tags[i] == tag_of(hashed) && lies_here(&graves->at[i], key))
+			return &graves->at[i];
+	return NULL;
 }
 
 bool grave_hears(struct grave *grave, uint64_t now_ns)

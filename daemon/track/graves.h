@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The tuples of connections that our RST ended lately, to know a peer by that goes on as if it had
- * not come. A bounded table in which the newest displaces what lies in its place, unless that has
- * just been heard of: a server that resets thousands a second must not hide the one that matters.
+ * not come. A bounded table of sets, in which the newest displaces the one of its set that there was
+ * no sign of for the longest time, but none that goes on: a server that resets thousands a second
+ * must not hide the one that matters, which may be silent for a retransmission timeout (RFC 6298:
+ * 1 s) before it goes on.
  */
 #ifndef TCPWITNESS_GRAVES_H
 #define TCPWITNESS_GRAVES_H
@@ -12,7 +14,8 @@
 
 #include "capture/decode.h"
 
-#define GRAVES_NR 16384u
+#define GRAVES_NR 32768u
+#define GRAVES_WAYS 8u /* of a set */
 
 struct grave {
 	struct conn_key key;
@@ -24,13 +27,13 @@ struct grave {
 };
 
 struct graves {
-	/* Bit per place that was ever used: every connection that begins asks, and where no RSTs
-	 * are sent it asks 2 KiB and not 1 MiB. */
-	uint64_t used[GRAVES_NR / 64];
+	/* Every connection that begins asks: of its set's tags first, which are 16 bytes, and not of
+	 * its graves. 0 = a place that was never used. */
+	uint16_t tags[GRAVES_NR];
 	struct grave at[GRAVES_NR];
 };
 
-/* An empty grave for `key`, which ended now. NULL: another lies there and must stay. */
+/* An empty grave for `key`, which ended now. NULL: those of its set all go on and stay. */
 struct grave *graves_dig(struct graves *graves, const struct conn_key *key, uint64_t now_ns);
 
 /* NULL unless it lies there. */
