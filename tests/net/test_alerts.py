@@ -174,7 +174,7 @@ def healthy(state):
         return [rule for group in data["groups"] for rule in group["rules"]]
     wait_until(lambda: rules() and all(rule["health"] == "ok" for rule in rules()),
                lambda: str([(rule["name"], rule["health"], rule.get("lastError"))
-                            for rule in rules() if rule["health"] != "ok"]), 20, 0.2)
+                            for rule in rules() if rule["health"] != "ok"]), pause=0.2)
     alerts = [rule for rule in rules() if rule["type"] == "alerting"]
     check(len(alerts) >= 15, f"only {len(alerts)} alerts")
     check_equal("durations", {rule["duration"] for rule in alerts}, {0})
@@ -228,7 +228,7 @@ def accept_queue(state):
                listener(state.lab.a, address, next(PORTS), 16)]
     try:
         wait_until(lambda: state.prometheus.query(
-            f'tcpwitness_listener_drops_total{{listener="{name}"}}'), "it is not scraped", 20)
+            f'tcpwitness_listener_drops_total{{listener="{name}"}}'), "it is not scraped")
         for _ in range(CLIENTS):
             sockets.append(client_of(state.lab.b, IPV4, (address, port), timeout=0))
         want = state.expect(
@@ -252,9 +252,9 @@ def flood(state, cookies, cause, alerts):
     peer = RawPeer(state.lab, space, IPV4)
     try:
         wait_until(lambda: state.prometheus.query(
-            f'tcpwitness_listener_syns_total{{listener="{name}"}}'), "it is not scraped", 20)
+            f'tcpwitness_listener_syns_total{{listener="{name}"}}'), "it is not scraped")
         wait_until(lambda: any(value == cookies for _, value in state.prometheus.query(
-            'tcpwitness_listen_sysctl{sysctl="tcp_syncookies"}')), "the setting is not seen", 20)
+            'tcpwitness_listen_sysctl{sysctl="tcp_syncookies"}')), "the setting is not seen")
         # somebody else's listener on the same host is not flooded
         sockets.append(listener(space, address, next(PORTS), 64))
         sockets.append(client_of(state.lab.b, IPV4, sockets[-1].getsockname()))
@@ -307,7 +307,7 @@ def down(state):
     since = state.quiet()
     state.daemon.stop()
     wait_until(lambda: state.firing() == [("TcpWitnessDown", "")],
-               lambda: f"firing: {state.firing()}", 20, 0.2)
+               lambda: f"firing: {state.firing()}", pause=0.2)
     check_equal("fired", state.ever_fired(since), [("TcpWitnessDown", "")])
 
 

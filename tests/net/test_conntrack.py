@@ -305,6 +305,7 @@ def known_differences_met(world):
 def tracked_ends():
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(Lab("conntrack"))
+        lab.patient()
         tracks = {}
         for space in (lab.a, lab.b):
             tracks[space] = Conntrack(space)

@@ -70,7 +70,7 @@ class Run:
                            if state != "LISTEN"}
                     for view in ("wire", "kernel")}
             return have["wire"] == want and have["kernel"] == want
-        wait_until(same, lambda: f"instant {self.instants}: ss {want}, daemon {have}", 5)
+        wait_until(same, lambda: f"instant {self.instants}: ss {want}, daemon {have}")
         self.instants += 1
 
 

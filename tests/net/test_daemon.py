@@ -75,7 +75,7 @@ def killed(lab, mode):
     with Daemon(lab.a, device="v0", mode=mode) as daemon:
         check(attached(lab.a), "nothing is attached while it runs")
         daemon.kill()
-        wait_until(lambda: not attached(lab.a), lambda: f"left: {attached(lab.a)}", 10)
+        wait_until(lambda: not attached(lab.a), lambda: f"left: {attached(lab.a)}")
 
 
 @case("end kill -9 clsact, gone at the next start")
@@ -246,7 +246,7 @@ def seeded(lab):
                 pair.client.close()
                 pair.server.close()
                 event = daemon.wait_event("connection", local=pair.server_at,
-                                          remote=pair.client_at, seconds=10)
+                                          remote=pair.client_at)
                 check_equal("observable", (event["observable"], event["why"]),
                             (False, "adopted"))
             check_equal("problems", daemon.problems(), [])

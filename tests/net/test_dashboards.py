@@ -145,7 +145,7 @@ def panel_has_data(state, board, panel):
         return (finite if all(finite) and (panel["title"] in ZERO or any(
             value for values in finite for value in values)) else None)
     wait_until(numbers, lambda: f"no data, or nothing but zeros: "
-               f"{[target['expr'] for target in panel['targets']]}", 15, 0.5)
+               f"{[target['expr'] for target in panel['targets']]}", pause=0.5)
     if panel["title"] in ("Records lost", "Programs not attached"):
         check_equal(panel["title"], {value for values in numbers() for value in values}, {0.0})
 

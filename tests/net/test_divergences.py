@@ -310,7 +310,7 @@ def slow_owner_is_no_divergence(world, end, family):
 def nothing_open(world):
     for space, daemon in world.daemons.items():
         wait_until(lambda: daemon.metrics()("divergences_open") == 0,
-                   lambda: f"{space.name}: {daemon.api('divergences')}", 15)
+                   lambda: f"{space.name}: {daemon.api('divergences')}")
         check(daemon.metrics()("divergences_total", **{"class": "problem"}) > 0,
               "no divergence was ever counted")
 

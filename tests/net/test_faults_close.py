@@ -227,7 +227,7 @@ def orphan_as_full_socket(world, end, family):
     """Row 17: a timeout beyond 60 s: a full socket waits for what exceeds it, then a minisocket."""
     with Scene(world, end, family) as scene:
         sock, talk = scene.opened()
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_LINGER2, 61)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_LINGER2, 65)
         sock.close()
         talk.expect("FA")
         talk.send("A")
@@ -360,7 +360,7 @@ def peer_goes_on_after_our_reset(world, end, family):
             talk.send("PA", b"still there?", seq=talk.seq)
             talk.expect("R")
             return scene.daemon.find("divergence_open", local=talk.kernel_at, remote=talk.me_at)
-        wait_until(found_when_sent_again, "nothing is said of a peer that goes on", 15, 0.5)
+        wait_until(found_when_sent_again, "nothing is said of a peer that goes on", pause=0.5)
         scene.expect("peer_unaware", talk)
         scene.expect_closed("peer_unaware", talk, seconds=LATER_S)
 

@@ -98,7 +98,7 @@ def multipath(world, end, family):
         client.close()
         check_equal("end of stream", child.recv(16), b"")
         child.close()
-        event = scene.expect_end(talk, role="server", observable=True, seconds=20)
+        event = scene.expect_end(talk, role="server", observable=True)
         check_equal("kernel's path", event["kernel_path"].count("ESTABLISHED"), 1)
 
 
@@ -155,7 +155,7 @@ def child_that_lost_a_race(world, family):
             for talk in talks:
                 talk.send("S")
                 talk.expect("SA")
-            scene.peer.send_from(cpus, [talk.final_ack() for talk in talks])
+            scene.peer.send_from(cpus, [talk.segment("A") for talk in talks])
             children = [accept(scene.listener) for _ in talks]
             scene.settle()
             rows = scene.daemon.connections()

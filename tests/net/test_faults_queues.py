@@ -8,6 +8,7 @@ IPv4 and IPv6.
 import contextlib
 import glob
 import os
+import socket
 import sys
 
 from witness import IPV4, IPV6, Skip, alone, case, check_equal, execute, main, wait_until
@@ -46,14 +47,12 @@ def cookie_on_a_full_queue(world, end, family):
 def last_quarter_is_reserved(world, end, family):
     """Row 6: tcp_max_syn_backlog=8: its last quarter is for peers that were proven alive."""
     with Scene(world, end, family, backlog=100) as scene:
-        answered = []
-        while True:
-            talk = scene.talk()
-            talk.send("S")
-            if talk.quiet(0.1):
-                break
-            talk.expect("SA")
-            answered.append(talk)
+        answered = [scene.talk() for _ in range(7)]
+        for other in answered:
+            other.send("S")
+            other.expect("SA")
+        talk = scene.talk()
+        talk.send("S")
         # neither queue was full: one silence may be the tap's, two are not
         talk.send("S", seq=talk.seq - 1)
         scene.expect("syn_dropped", talk, wire_state="LISTEN", role="server")
@@ -65,13 +64,15 @@ def last_quarter_is_reserved(world, end, family):
         scene.expect_closed("syn_dropped", talk)
 
 
-@own_world(tcp_synack_retries=0)
+@each_end
 def refused_until_the_request_dies(world, end, family):
     """Row 1: nobody ever accepts: the request expires, and the peer believes for ever."""
     with Scene(world, end, family, backlog=1) as scene:
         refused = overflow(scene.space, scene.port, 1, scene.talk)
         scene.expect("accept_queue_overflow", *refused, reason="accept_queue_full",
                      wire_state="ESTABLISHED", kernel_state="NEW_SYN_RECV")
+        # not before it was found out
+        scene.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
         for talk in refused:
             scene.expect_end(talk, "accept_queue_overflow", ended="handshake_timeout")
         scene.expect_closed("accept_queue_overflow", *refused)
@@ -102,43 +103,34 @@ def refused_and_answered_with_data(world, end, family):
         scene.expect_closed("accept_queue_overflow", victim)
 
 
-def threaded_napi(space, device):
-    """The pid of the thread that polls DEVICE from now on."""
+def poll_by_a_thread(space, device, cpu):
+    """From now on a thread polls DEVICE, on that CPU."""
     # sysfs shows the devices of the namespace it was mounted in
     execute("unshare", "--mount", *space.command(
         "sh", "-c", f"mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{device}/threaded"))
+    threads = []
     for path in glob.glob("/proc/[0-9]*/comm"):
         with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-            if file.read().startswith(f"napi/{device}-"):
-                return int(path.split("/")[2])
-    raise Skip("no thread polls the device")
-
-
-def sent_at_once(thread, talk, *segments):
-    """A sender that outranks the poller on its CPU: all are sent before any is taken."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(thread, {0})
-    os.sched_setaffinity(0, {0})
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    try:
-        for flags in segments:
-            talk.send(flags)
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.sched_setaffinity(0, before)
+            if file.read().startswith(f"napi/{device}-"):  # of any namespace
+                threads.append(int(path.split("/")[2]))
+                os.sched_setaffinity(threads[-1], {cpu})
+    if not threads:
+        raise Skip("no thread polls the device")
 
 
 def batch_of_segments(world, family):
     """Row 11: XDP sees a final ACK and a FIN before the stack has seen either."""
     with Scene(world, "a", family) as scene, scene.transient("in_flight"):
-        thread = threaded_napi(scene.space, "v0")
+        cpu = min(os.sched_getaffinity(0))
+        poll_by_a_thread(scene.space, "v0", cpu)
         orders = []
         # the sender may sleep in between (a page fault): then it was no batch, and is tried again
         while len(orders) < BATCHES:
             talk = scene.talk()
             talk.send("S")
             talk.expect("SA")
-            sent_at_once(thread, talk, "A", "FA")
+            # before the poller of that CPU takes any
+            scene.peer.send_from([cpu], [talk.segment("A"), talk.segment("FA")], outranking=True)
             scene.wait_views(talk, "CLOSE_WAIT")
             entries = scene.story(talk)
             scene.accept()

@@ -236,7 +236,7 @@ def flooded(world, mode, name, flood):
         with client.connect() as last:
             ask(last)
         lasting.close()
-        wait_until(lambda: lab.a.in_state(port, "SYN_RECEIVED") == 0, "requests stay", 20, 0.2)
+        wait_until(lambda: lab.a.in_state(port, "SYN_RECEIVED") == 0, "requests stay", pause=0.2)
         names.append(endpoint(address, CALM_PORT))
         compare(field, name, flood, before, names, report, client)
 
@@ -263,7 +263,7 @@ def compare(field, name, flood, before, names, report, client):
             return False
         return True
     try:
-        wait_until(told, lambda: str(why), 10, 0.2)
+        wait_until(told, lambda: str(why), pause=0.2)
     finally:
         tell(field, name, report, moved, client)
     check_equal("missed by the generator", report["missed"], 0)
@@ -298,7 +298,7 @@ def sampled_and_back(_, mode):
                                         seconds=20, seed=port)
         try:
             wait_until(lambda: daemon.metrics()("listener_sampling_shift", listener=names[0]) > 0,
-                       "nothing is sampled", 20)
+                       "nothing is sampled")
             check("degraded: sampling: " in daemon.get("/-/ready"), daemon.get("/-/ready"))
         finally:
             report = field.generator.report(process)

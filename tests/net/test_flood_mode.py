@@ -91,7 +91,7 @@ class Scene:
     def expect_recovery(self):
         """Every shift back at 0 and a window gone by; then both listeners are followed again."""
         wait_until(lambda: self.daemon.metrics()("sampling_sites") == 0,
-                   lambda: f"still sampled: {self.daemon.find('sampling')[-3:]}", 15)
+                   lambda: f"still sampled: {self.daemon.find('sampling')[-3:]}")
         wait_until(lambda: not any(self.last_shifts().values()),
                    lambda: f"the last events: {self.last_shifts()}")
         last = self.daemon.find("sampling")[-1]
@@ -139,7 +139,7 @@ def flooded(scene, flags, ports):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        wait_until(lambda: scene.daemon.find("sampling"), "it is not sampled", 20)
+        wait_until(lambda: scene.daemon.find("sampling"), "it is not sampled")
         yield sent
     finally:
         stop.set()
@@ -154,11 +154,13 @@ def each(function):
     return function
 
 
-def expect_exact(scene, before, kind, sent, legit):
-    """What was sent arrived, was counted by kind, and each became a record or was left out."""
+def expect_exact(scene, before, kind, sent, legit, again=0):
+    """What was sent arrived, was counted by kind, and each became a record or was left out. AGAIN:
+    how many of the legitimate ones a client sent once more, which may have come, too."""
     after = scene.daemon.settled()
-    check_equal(f"segments received, {kind}",
-                moved(before, after, "received_segments_total", kind=kind), sent + legit)
+    received = moved(before, after, "received_segments_total", kind=kind)
+    check(0 <= received - sent - legit <= again,
+          f"{kind} segments received: {received}, sent: {sent} and {legit}, {again} of these again")
     return after
 
 
@@ -168,7 +170,7 @@ def syn(lab, mode, family):
         for port in (LOUD, QUIET):
             scene.expect_followed(port)
         old = scene.connect(LOUD)
-        before, snmp = scene.daemon.settled(), lab.a.snmp()
+        before, snmp, clients = scene.daemon.settled(), lab.a.snmp(), lab.b.snmp()
         with flooded(scene, "S", [LOUD]) as sent:
             for _ in range(5):
                 scene.expect_followed(QUIET)
@@ -179,7 +181,8 @@ def syn(lab, mode, family):
         after = scene.daemon.settled()
         now = lab.a.snmp()
         legit_again = moved(before, after, "received_segments_total", kind="syn") - sent[0] - 10
-        check(0 <= legit_again <= 10, f"SYNs: {legit_again} more than were sent")
+        check(0 <= legit_again <= lab.b.snmp()["TCPSynRetrans"] - clients["TCPSynRetrans"],
+              f"SYNs: {legit_again} more than were sent")
         check_equal("SYNs of the loud one", moved(
             before, after, "listener_syns_total", listener=scene.name(LOUD)) +
             moved(before, after, "listener_syns_total", listener=scene.name(QUIET)),
@@ -201,12 +204,14 @@ def syn(lab, mode, family):
 @each
 def closed_ports(lab, mode, family):
     with Scene(lab, mode, family) as scene:
-        before = scene.daemon.settled()
+        before, snmp = scene.daemon.settled(), lab.b.snmp()
         with flooded(scene, "S", range(20000, 30000)) as sent:
             for _ in range(3):
                 scene.expect_followed(QUIET)
                 scene.expect_followed(LOUD)
-        after = expect_exact(scene, before, "syn", sent[0], 6)
+        # the flood's resets may leave the clients' SYN-ACKs no room
+        after = expect_exact(scene, before, "syn", sent[0], 6,
+                             lab.b.snmp()["TCPSynRetrans"] - snmp["TCPSynRetrans"])
         check_equal("resets", moved(before, after, "sent_segments_total", kind="rst"), sent[0])
         check_equal("sampled ports", {row["port"] for row in scene.daemon.find("sampling")}, {None})
         check(left_out(after, interface="v0") > 0, "nothing was left out")
@@ -251,7 +256,7 @@ def completed(lab, mode):
     with Scene(lab, mode, IPV4) as scene:
         before, snmp = scene.daemon.settled(), lab.a.snmp()
         connload(lab.b, lab.a, scene.address, "client", count, ports="8090-8090")
-        wait_until(lambda: scene.daemon.metrics()("sampling_sites") == 0, "still sampled", 15)
+        wait_until(lambda: scene.daemon.metrics()("sampling_sites") == 0, "still sampled")
         after, now = scene.daemon.settled(), lab.a.snmp()
         check_equal("PassiveOpens", now["PassiveOpens"] - snmp["PassiveOpens"], count)
         check_equal("opened", moved(before, after, "connections_opened_total", role="server"),

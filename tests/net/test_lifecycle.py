@@ -216,8 +216,8 @@ def time_wait_ends(world):
 def tables_empty(world):
     for space, daemon in world.daemons.items():
         wait_until(lambda: daemon.metrics()("flow_table_entries") == 0,
-                   lambda: f"{space.name}: {list(daemon.connections())[:5]}", 15)
+                   lambda: f"{space.name}: {list(daemon.connections())[:5]}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(both_ends))
+    sys.exit(main(lambda: both_ends(patient=True)))

@@ -98,7 +98,7 @@ def wait_owner(daemon, name, **want):
     def same():
         have = owner_of(daemon, name)
         return all(have.get(key) == value for key, value in want.items()) and have
-    return wait_until(same, lambda: f"{want} expected, but {owner_of(daemon, name)}", 20, 0.05)
+    return wait_until(same, lambda: f"{want} expected, but {owner_of(daemon, name)}", pause=0.05)
 
 
 def row_of(daemon, name):

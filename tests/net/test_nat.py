@@ -232,10 +232,10 @@ def forwarded_into_silence(world, mode, family, port):
             client = client_of(lab.b, family, (lab.ip(lab.a, family), port), timeout=0)
             there = local_of(client)
             wait_until(lambda: watch.moved("received_segments_total", kind="syn") >= 3,
-                       "the SYN does not come again", 15)
+                       "the SYN does not come again")
             watch.daemon.settled()
             client.close()
-            event = watch.daemon.wait_event("connection", 20, remote=there)
+            event = watch.daemon.wait_event("connection", remote=there)
             check_equal("observable, why", (event["observable"], event["why"]),
                         (False, "not_local"))
             check_equal("divergences", watch.daemon.find("divergence_open"), [])

@@ -84,7 +84,7 @@ class BoxedDaemon(Daemon):
     def __init__(self, space, *flags, **options):
         super().__init__(space, *flags, wait=False, **options)
         self.process = BoxedProcess(self.process)
-        wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}", 30)
+        wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}")
 
 
 # ---- what they all ask
@@ -232,7 +232,7 @@ def a_divergence_over_there():
                 listener(c, "10.9.0.1", 7330, backlog=0), listener(lab.a, "10.9.0.1", 7330):
             wait_watched(daemon, c.name, "lo", "w0")
             clients = [client_of(lab.b, IPV4, ("10.9.0.1", 7330), timeout=0) for _ in range(3)]
-            event = daemon.wait_event("divergence_open", seconds=15)
+            event = daemon.wait_event("divergence_open")
             check_equal("kind, netns", (event["kind"] in ("accept_queue_overflow", "syn_dropped"),
                                         event["netns_name"]), (True, c.name))
             rows = wait_until(lambda: [
@@ -445,7 +445,7 @@ def ended_over_live_sockets():
                                         daemon.find("divergence_open")],
                         [("peer_unaware", "unreachable", there)])
             client.close()
-            wait_until(lambda: name not in names_watched(daemon), "it is still watched", 30)
+            wait_until(lambda: name not in names_watched(daemon), "it is still watched")
 
 
 @case("replayed")

@@ -17,6 +17,7 @@ from witness import (
     listener, main, wait_kernel_state, wait_until,
 )
 from witness.load import connload
+from witness.runner import PATIENCE_S
 
 CORRECTIONS = ("missing", "extra", "state", "expired")
 SHARE = 100  # a sweep's interval over its cost: daemon/capture/sweep.h
@@ -31,7 +32,7 @@ def kernel_view(metrics):
     return {state: int(count) for state, count in states.items()}
 
 
-def same_as_ss(lab, daemon, seconds=20):
+def same_as_ss(lab, daemon, seconds=PATIENCE_S):
     """Waits until the kernel view is what ss says, before and after."""
     seen = {}
 
@@ -158,7 +159,7 @@ def kill_all(lab):
     def empty():
         lab.a.run("ss", "-K", "-tan", check=False)
         return not lab.a.states()
-    wait_until(empty, lambda: f"sockets stay: {lab.a.states()}", 20)
+    wait_until(empty, lambda: f"sockets stay: {lab.a.states()}")
 
 
 @case("sockets from before the daemon ipv4", IPV4)
@@ -223,7 +224,7 @@ def requests_expire(lab):
                 sockets.talk()
             wait_until(lambda: kernel_view(daemon.metrics()).get("SYN_RECEIVED") == 30,
                        lambda: f"not 30 requests: {kernel_view(daemon.metrics())}")
-            wait_until(lambda: not lab.a.states(), "requests do not expire", 20, 0.1)
+            wait_until(lambda: not lab.a.states(), "requests do not expire", pause=0.1)
             check_equal("after", same_as_ss(lab, daemon), {})
             now = corrections(daemon.metrics())
             check_equal("put right, but for those that expired",
@@ -244,7 +245,7 @@ def listener_closes(lab):
                 sockets.talk()
             check_equal("before", same_as_ss(lab, daemon), {"SYN_RECEIVED": 10})
             sockets.listening.close()
-            wait_until(lambda: not lab.a.states(), "requests outlive their listener", 20, 0.1)
+            wait_until(lambda: not lab.a.states(), "requests outlive their listener", pause=0.1)
             check_equal("after", same_as_ss(lab, daemon), {})
             check_equal("problems", daemon.problems(), [])
     finally:
@@ -260,7 +261,7 @@ def orphans(lab):
             for _ in range(20):
                 sockets.fin_wait_2()
             check_equal("before", same_as_ss(lab, daemon), {"FIN_WAIT_2": 20})
-            wait_until(lambda: not lab.a.states(), "orphans do not time out", 20, 0.1)
+            wait_until(lambda: not lab.a.states(), "orphans do not time out", pause=0.1)
             check_equal("after", same_as_ss(lab, daemon), {})
             check_equal("problems", daemon.problems(), [])
     finally:
@@ -282,7 +283,7 @@ def bound(lab):
             want = {"SYN_RECEIVED": 5, "ESTABLISHED": 1, "TIME_WAIT": 1}
             check_equal("at first", same_as_ss(lab, daemon), want)
             now = wait_until(lambda: (lambda now: now("looks_total") >= 10 and now)(
-                daemon.metrics()), "nobody looks at the requests", 20)
+                daemon.metrics()), "nobody looks at the requests")
             check_equal("after looks", kernel_view(now), want)
             check_equal("put right", corrections(now), dict.fromkeys(CORRECTIONS, 0))
             check_equal("left SYN_RECEIVED",

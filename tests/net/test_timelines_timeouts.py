@@ -105,4 +105,4 @@ def fin_timeout_long(world, family):
 
 
 if __name__ == "__main__":
-    sys.exit(play(rto_min=None, tcp_syn_linear_timeouts=0))
+    sys.exit(play(patient=False, tcp_syn_linear_timeouts=0))

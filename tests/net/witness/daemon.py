@@ -14,7 +14,7 @@ import tempfile
 import threading
 
 from .lab import attached
-from .runner import Failure, check, check_equal, wait_until
+from .runner import PATIENCE_S, Failure, check, check_equal, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
@@ -63,23 +63,23 @@ class Metrics:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=PATIENCE_S)
         self._path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(10)
+        self.sock.settimeout(PATIENCE_S)
         self.sock.connect(self._path)
 
 
 class _SpaceConnection(http.client.HTTPConnection):
     def __init__(self, space, port):
-        super().__init__("127.0.0.1", port, timeout=10)
+        super().__init__("127.0.0.1", port, timeout=PATIENCE_S)
         self._space = space
 
     def connect(self):
         self.sock = self._space.socket(socket.AF_INET)
-        self.sock.settimeout(10)
+        self.sock.settimeout(PATIENCE_S)
         self.sock.connect((self.host, self.port))
 
 
@@ -110,7 +110,7 @@ class Daemon:
         self._ended = False
         if wait:
             try:
-                wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}", 30)
+                wait_until(self._ready, lambda: f"not ready: {self.log()[-600:]}", 2 * PATIENCE_S)
             except BaseException:
                 self.kill()
                 shutil.rmtree(self.directory, ignore_errors=True)
@@ -146,7 +146,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(2 * PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise Failure(f"signal {number} did not end the daemon: {self.log()[-300:]}") from None
         check(status == 0, f"exit status {status} after signal {number}: {self.log()[-600:]}")
@@ -208,7 +208,7 @@ class Daemon:
         return [row for row in self.read_events() if row.get("event") == event
                 and all(row.get(key) == want for key, want in fields.items())]
 
-    def wait_event(self, event, seconds=10.0, **fields):
+    def wait_event(self, event, seconds=PATIENCE_S, **fields):
         """The first such event, waited for."""
         rows = wait_until(
             lambda: self.find(event, **fields),
@@ -221,7 +221,7 @@ class Daemon:
 
     # -- quiescence
 
-    def settled(self, seconds=10.0):
+    def settled(self, seconds=PATIENCE_S):
         """Scrapes until two in a row agree on what was recorded, and nothing is pending."""
         def once():
             now = self.metrics()

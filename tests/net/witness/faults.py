@@ -144,7 +144,7 @@ class Faults:
         rows = daemon.problems()
         return rows if len(rows) >= amount else None
 
-    def expect_found(self, daemon, known=(), seconds=60):
+    def expect_found(self, daemon, known=(), seconds=120):
         """Every one is reported, on the right tuple, and no other problem but KNOWN ones."""
         check_equal("faults made", len(self.want), BATCH)
         check_equal("kinds made", {kind for kind, _, _ in self.want},

@@ -12,6 +12,7 @@ import threading
 from .runner import wait_until
 
 IPV4, IPV6 = 4, 6
+RTO_MIN_US = 10_000_000
 CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -205,6 +206,14 @@ class Lab:
     def address(space, device, host, subnet=0):
         space.run("ip", "addr", "add", f"10.9.{subnet}.{host}/24", "dev", device)
         space.run("ip", "addr", "add", f"{ipv6(host, subnet)}/64", "dev", device, "nodad")
+
+    def patient(self):
+        """Of what is sent from now on nothing is sent again for as long as a busy machine may take
+        to answer. Handshakes are: their timers cannot be set."""
+        for space in (self.a, self.b):
+            with contextlib.suppress(FileNotFoundError):  # before 6.11
+                space.sysctl(tcp_rto_min_us=RTO_MIN_US)
+            space.sysctl(tcp_early_retrans=0)
 
     def wait_up(self):
         """Until the links are up and no address is tentative any more."""

@@ -7,6 +7,7 @@ entry. It never answers by itself: silence is a behaviour, too.
 """
 
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -18,7 +19,7 @@ import time
 from collections import namedtuple
 
 from .lab import IPV4, endpoint, ipv6
-from .runner import Failure, wait_until
+from .runner import PATIENCE_S, Failure, wait_until
 from .sockets import send_window
 
 FLAGS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20}
@@ -55,6 +56,18 @@ def tcp_segment(source, target, seg, options=b"", corrupt=False):
     pseudo = source + target + tail
     total = checksum(pseudo + body) ^ (0x5555 if corrupt else 0)
     return body[:16] + struct.pack("!H", total) + body[18:]
+
+
+def send_frame(sock, frame):
+    """A full veth drops the frame and says so: then again."""
+    while True:
+        try:
+            sock.send(frame)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+        os.sched_yield()
 
 
 def parse_tcp(data):
@@ -105,8 +118,10 @@ class RawPeer:
         body = tcp_segment(self._packed, self._kernel_packed, seg, options, corrupt)
         self._send_ip(IPPROTO_TCP, body)
 
-    def send_from(self, cpus, segments):
-        """The same segments in the same order from each of the CPUs, all at once."""
+    def send_from(self, cpus, segments, outranking=False):
+        """The same segments in the same order from each of the CPUs, all at once. OUTRANKING: no
+        ordinary thread of these CPUs runs in between. Processes of their own do it: threads of
+        this one take turns at every call."""
         frames = [self._frame(IPPROTO_TCP, tcp_segment(self._packed, self._kernel_packed, seg))
                   for seg in segments]
         gate = mmap.mmap(-1, 1 + len(cpus))  # shared: everybody is there; go
@@ -118,8 +133,10 @@ class RawPeer:
                 gate[1 + number] = 1
                 while not gate[0]:
                     pass
+                if outranking:
+                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
                 for frame in frames:
-                    self._sock.send(frame)
+                    send_frame(self._sock, frame)
                 os._exit(0)
             children.append(child)
         wait_until(lambda: all(gate[1:]), "the senders do not come up", pause=0)
@@ -140,7 +157,7 @@ class RawPeer:
                 header + body)
 
     def _send_ip(self, protocol, body):
-        self._sock.send(self._frame(protocol, body))
+        send_frame(self._sock, self._frame(protocol, body))
 
     def send_unreachable(self, port=False, *, quoted):
         """ICMP: the segment QUOTED, which the kernel sent, did not find its host (or port)."""
@@ -214,14 +231,14 @@ class RawConnection:
     def mine(self, seg):
         return (seg.source_port, seg.target_port) == (self.kernel_port, self.my_port)
 
-    def any_segment(self, seconds=5.0):
+    def any_segment(self, seconds=PATIENCE_S):
         """The next segment of the connection, whatever it is."""
         seg = self.peer.receive(self.mine, seconds)
         if seg is None:
             raise Failure(f"raw peer {self.me_at}: nothing within {seconds:g} s")
         return seg
 
-    def expect(self, flags, seconds=5.0):
+    def expect(self, flags, seconds=PATIENCE_S):
         """Waits for a segment that has exactly FLAGS (PSH aside) and takes its octets in."""
         bits = flag_bits(flags) & ~FLAGS["P"]
         seg = self.peer.receive(
@@ -263,9 +280,11 @@ class RawConnection:
         self.send("A", window=0)
         wait_until(lambda: send_window(sock) == 0, "the window does not close")
 
-    def final_ack(self):
-        """The ACK that completes the handshake, for RawPeer.send_from()."""
-        return Segment(self.my_port, self.kernel_port, self.seq, self.ack, "A", 64240, b"")
+    def segment(self, flags):
+        """The next one, for RawPeer.send_from()."""
+        seg = Segment(self.my_port, self.kernel_port, self.seq, self.ack, flags, 64240, b"")
+        self.seq = (self.seq + ("F" in flags)) & MASK
+        return seg
 
     def open(self):
         """Active open up to ESTABLISHED."""

@@ -9,6 +9,8 @@ import time
 import traceback
 
 SKIP_ALL = 77  # the exit status that means "cannot be tried here"
+# What is bound to come has come by then, on a machine that is busy with other things, too.
+PATIENCE_S = 30.0
 
 
 class Failure(Exception):
@@ -46,7 +48,7 @@ def check_equal(what, got, want):
         raise Failure(f"{what}: {got!r}, expected {want!r}")
 
 
-def wait_until(condition, why, seconds=10.0, pause=0.02):
+def wait_until(condition, why, seconds=PATIENCE_S, pause=0.02):
     """Polls until condition() is true and returns its value. WHY may be a string or a callable."""
     deadline = time.monotonic() + seconds
     while True:

@@ -5,7 +5,7 @@ import socket
 import struct
 
 from .lab import IPV4, IPV6, endpoint
-from .runner import wait_until
+from .runner import PATIENCE_S, wait_until
 
 FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 
@@ -23,11 +23,11 @@ def listener(space, address, port, backlog=128, options=()):
         sock.setsockopt(level, name, value)
     sock.bind((address, port))
     sock.listen(backlog)
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE_S)
     return sock
 
 
-def client_of(space, family, target, source=None, timeout=10.0, options=()):
+def client_of(space, family, target, source=None, timeout=PATIENCE_S, options=()):
     """A socket that connects to TARGET (address, port); with timeout 0 it does not wait."""
     sock = space.socket(FAMILIES[family])
     for level, name, value in options:
@@ -45,7 +45,7 @@ def client_of(space, family, target, source=None, timeout=10.0, options=()):
 
 def accept(sock):
     child, _ = sock.accept()
-    child.settimeout(10)
+    child.settimeout(PATIENCE_S)
     return child
 
 

@@ -2,14 +2,12 @@
 """Segments from spoofed sources to the watched namespace, each of a flow of its own, by the ten
 thousand: on AF_PACKET, built here. Nobody answers what comes back."""
 
-import errno
 import json
-import os
 import socket
 import struct
 
 from .lab import IPV4, ipv6
-from .raw import FLAGS
+from .raw import FLAGS, send_frame
 
 SOURCE_NET4, SOURCE_NET6 = "10.10.0.0/16", "fd0a::/64"
 PORTS = 50000  # of one source address, from FIRST_PORT
@@ -68,15 +66,4 @@ class Spray:
         """COUNT segments with FLAGS ("S", "SA"), to PORTS in turn."""
         bits = sum(FLAGS[letter] for letter in flags)
         for number in range(count):
-            self._send(self._frame(bits, ports[number % len(ports)]))
-
-    def _send(self, frame):
-        """A full veth drops the frame and says so: then again."""
-        while True:
-            try:
-                self._sock.send(frame)
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-            os.sched_yield()
+            send_frame(self._sock, self._frame(bits, ports[number % len(ports)]))

@@ -29,7 +29,7 @@ from .lab import IPV4, IPV6, Lab
 from .raw import RawPeer
 from .recordlog import RecordLog
 from .replayed import captured
-from .runner import Failure, case, check, main, wait_until
+from .runner import PATIENCE_S, Failure, case, check, main, wait_until
 from .sockets import accept, client_of, listener
 
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
@@ -164,7 +164,7 @@ class Talk:
                  if record.local_port == self.port]
         return [line for line in lines if line]
 
-    def then(self, *lines, seconds=15.0):
+    def then(self, *lines, seconds=PATIENCE_S):
         """These records come, now or soon, behind those told before, and no others."""
         self.told += lines
         try:
@@ -239,16 +239,12 @@ def _play_all(world, rows):
 
 
 @contextlib.contextmanager
-def _watched(mode, rto_min, sysctls):
+def _watched(mode, patient, sysctls):
     with Lab("lines") as lab, tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "log")
         lab.a.sysctl(**sysctls)
-        if rto_min:
-            device = lab.device(lab.a)
-            lab.a.run("ip", "route", "replace", "10.9.0.0/24", "dev", device, "src",
-                      lab.ip(lab.a, IPV4), "rto_min", rto_min)
-            lab.a.run("ip", "-6", "route", "add", "fd09::/64", "dev", device, "metric", "10",
-                      "rto_min", rto_min)
+        if patient:
+            lab.patient()
         with captured(lab, lab.a) as captures, \
                 Daemon(lab.a, f"--record={path}", device="v0", mode=mode) as daemon:
             log = RecordLog(path)
@@ -259,9 +255,8 @@ def _watched(mode, rto_min, sysctls):
             captures.compare({lab.a: daemon})
 
 
-def play(rto_min="10s", **sysctls):
-    """Plays the file's timelines; exit status. A busy machine may answer late: with RTO_MIN,
-    nothing of an open connection is retransmitted for so long."""
+def play(patient=True, **sysctls):
+    """Plays the file's timelines; exit status. PATIENT: they are not about retransmissions."""
     chosen = [row for row in _timelines
               if not sys.argv[1:] or any(text in row[0] for text in sys.argv[1:])]
 
@@ -271,7 +266,7 @@ def play(rto_min="10s", **sysctls):
         for mode in MODES:
             rows = [row for row in chosen if row[1] == mode]
             if rows:
-                with _watched(mode, rto_min, sysctls) as world:
+                with _watched(mode, patient, sysctls) as world:
                     verdicts.update(_play_all(world, rows))
                     world.check_all_local()
         yield verdicts
