@@ -251,8 +251,9 @@ class Programs:
 
 
 def wait_connections(daemon, count, seconds=120):
-    """Until the daemon's table has COUNT established ones."""
+    """Until the daemon's table has COUNT established ones. Those that were there before it are
+    known from the kernel alone: no tap has seen anything of them."""
     def there():
-        have = daemon.metrics()("connections", view="wire", state="ESTABLISHED")
+        have = daemon.metrics()("connections", view="kernel", state="ESTABLISHED")
         return have >= count
     wait_until(there, f"the daemon does not have {count} connections", seconds, pause=0.1)
