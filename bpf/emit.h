@@ -84,8 +84,14 @@ static __always_inline struct emission emit_reserve(void *rings, enum rec_ring f
 	return emission;
 }
 
+/* The first record after the consumer went to sleep for longer ends that sleep, however empty the
+ * rings. Two CPUs may both find that it is wanted: then it is woken twice. */
 static __always_inline void emit_submit(struct emission *emission)
 {
+	if (wake_wanted) {
+		wake_wanted = 0;
+		emission->flags = BPF_RB_FORCE_WAKEUP;
+	}
 	bpf_ringbuf_submit(emission->record, emission->flags);
 }
 

@@ -136,6 +136,9 @@ struct {
 	__type(value, __u64);
 } listening SEC(".maps") __weak;
 
+/* The daemon sleeps long: the next record wakes it. Set by it, taken back by emit.h. */
+__u32 wake_wanted __weak = 0;
+
 /* Which flows are recorded: sampling.h. One value per slot; the daemon reads it by mmap. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

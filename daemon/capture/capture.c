@@ -340,6 +340,23 @@ int capture_fd(const struct capture *capture)
 	return capture->epoll_fd;
 }
 
+bool capture_want_wake(const struct capture *capture, bool wanted)
+{
+	loader_want_wake(capture->loader, wanted);
+	return !wanted || merge_is_empty(capture->merge);
+}
+
+unsigned int capture_fill(const struct capture *capture)
+{
+	return merge_fill(capture->merge);
+}
+
+bool capture_is_busy(const struct capture *capture, uint64_t now_ns)
+{
+	return capture->sampled || sweeper_is_busy(&capture->sweeper) ||
+	       namespaces_is_busy(capture->namespaces, now_ns);
+}
+
 /* Tells of new losses. Returns whether there were any, or -errno. */
 static int losses_tell(struct capture *capture)
 {

@@ -10,7 +10,7 @@
  *	capture_new	opens and loads; nothing is attached yet
  *	capture_start	attaches, then asks for the first sweep (attach first, iterate after:
  *			so no socket falls between the two)
- *	capture_drain	whenever capture_fd() is readable, and at least every 20..100 ms
+ *	capture_drain	whenever capture_fd() is readable, and every 20..100 ms while records come
  *	capture_free	detaches everything
  *
  * Records come out with the time of the kernel's clock (CLOCK_MONOTONIC), oldest first, up to
@@ -48,8 +48,13 @@ int capture_new(const struct settings *settings, struct capture **ret_capture);
 int capture_start(struct capture *capture);
 void capture_free(struct capture *capture);
 
-/* Readable when a ring passed its mark or an interface changed. Watch for EPOLLIN. */
+/* Readable when a ring passed its mark, the record that was waited for came, or an interface
+ * changed. Watch for EPOLLIN. */
 int capture_fd(const struct capture *capture);
+
+/* Before a sleep: shall the next record make capture_fd() readable, however empty the rings? False
+ * where it was to, and one is there already. One that comes in the same instant may be missed. */
+bool capture_want_wake(const struct capture *capture, bool wanted);
 
 /*
  * Hands over what is older than now_ns - slack; with `flush` everything that has been recorded.
@@ -57,6 +62,12 @@ int capture_fd(const struct capture *capture);
  */
 int capture_drain(struct capture *capture, uint64_t now_ns, bool flush, capture_sink sink,
 		  void *context);
+
+/* How full the fullest ring was at the last drain, in parts of RING_FULL (ring.h). */
+unsigned int capture_fill(const struct capture *capture);
+
+/* Is something under way that goes on at each drain: a sweep, a flood, new namespaces? */
+bool capture_is_busy(const struct capture *capture, uint64_t now_ns);
 
 /*
  * A fresh look at key's socket: a REC_LOOK, state 0 = no socket. `ifindex`: where its segments

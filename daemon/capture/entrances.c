@@ -249,6 +249,11 @@ int entrances_turn(struct entrances *entrances, uint64_t now_ns, entrance_each e
 	return reading.err;
 }
 
+bool entrances_is_busy(const struct entrances *entrances, uint64_t now_ns)
+{
+	return now_ns <= entrances->names_end_ns;
+}
+
 /* A search for one namespace. */
 struct search {
 	uint32_t netns;

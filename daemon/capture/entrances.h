@@ -39,6 +39,9 @@ int entrances_fd(const struct entrances *entrances);
 /* Reads what is due at now_ns, and calls `each` for all that are wanted, new or not. 0 or -errno. */
 int entrances_turn(struct entrances *entrances, uint64_t now_ns, entrance_each each, void *context);
 
+/* Has a name just changed, so that they are read at each turn? */
+bool entrances_is_busy(const struct entrances *entrances, uint64_t now_ns);
+
 /* Any entrance to this namespace: a path of ENTRANCE_PATH_MAX bytes. 0 or -ENOENT. */
 int entrances_find(struct entrances *entrances, uint32_t netns, char ret_path[ENTRANCE_PATH_MAX]);
 

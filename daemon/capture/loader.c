@@ -335,6 +335,15 @@ bool loader_several(const struct loader *loader)
 	return loader->several;
 }
 
+void loader_want_wake(const struct loader *loader, bool wanted)
+{
+	uint32_t *shared = &loader->skel->bss->wake_wanted;
+
+	/* Written where it changes only: every CPU reads it with every record. */
+	if (__atomic_load_n(shared, __ATOMIC_RELAXED) != wanted)
+		__atomic_store_n(shared, wanted, __ATOMIC_SEQ_CST);
+}
+
 uint32_t loader_netns(const struct loader *loader)
 {
 	return loader->netns;

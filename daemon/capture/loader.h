@@ -42,6 +42,9 @@ int loader_attach(struct loader *loader);
 
 bool loader_several(const struct loader *loader);
 uint32_t loader_netns(const struct loader *loader);
+
+/* Whether the next record wakes whoever polls the rings. */
+void loader_want_wake(const struct loader *loader, bool wanted);
 unsigned int loader_cpus(const struct loader *loader);
 const struct kernel_facts *loader_facts(const struct loader *loader);
 /* Fds stay the loader's. */

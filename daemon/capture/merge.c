@@ -3,6 +3,7 @@
 #include "capture/merge.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 
 /* Space is given back to a producer while a long round still runs: every so many of its records. */
 #define RELEASE_EVERY 256u
@@ -20,6 +21,7 @@ struct source {
 struct merge {
 	uint64_t slack_ns;
 	uint64_t order_ns; /* the newest time handed over */
+	unsigned int fill; /* of the fullest ring when the round began */
 	struct merge_stats stats[RING_NR + 1];
 	size_t nr_sources, nr_heap;
 	struct source **heap; /* those with a record, oldest on top */
@@ -85,21 +87,18 @@ static void heap_sink(struct merge *merge, size_t at)
 	heap[at] = moving;
 }
 
-/* Returns whether a ring is so full that its records cannot wait. */
-static bool heap_build(struct merge *merge)
+static void heap_build(struct merge *merge)
 {
-	bool pressed = false;
-
+	merge->fill = 0;
 	merge->nr_heap = 0;
 	for (size_t i = 0; i < merge->nr_sources; i++) {
 		ring_limit(merge->sources[i].ring);
-		pressed = pressed || ring_is_pressed(merge->sources[i].ring);
+		merge->fill = MAX(merge->fill, ring_fill(merge->sources[i].ring));
 		if (source_peek(&merge->sources[i]))
 			merge->heap[merge->nr_heap++] = &merge->sources[i];
 	}
 	for (size_t i = merge->nr_heap / 2; i-- > 0;)
 		heap_sink(merge, i);
-	return pressed;
 }
 
 static void account(struct merge *merge, const struct source *source, uint64_t now_ns)
@@ -144,7 +143,9 @@ void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink si
 	struct merged_record batch[MERGE_BATCH];
 	size_t taken = 0;
 
-	if (heap_build(merge))
+	heap_build(merge);
+	/* Its producer is about to lose records: none of them waits. */
+	if (merge->fill >= RING_FULL / 2)
 		watermark = now_ns;
 	if (flush)
 		watermark = UINT64_MAX;
@@ -158,6 +159,19 @@ void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink si
 	if (taken % MERGE_BATCH)
 		sink(context, batch, taken % MERGE_BATCH);
 	release_all(merge);
+}
+
+unsigned int merge_fill(const struct merge *merge)
+{
+	return merge->fill;
+}
+
+bool merge_is_empty(const struct merge *merge)
+{
+	for (size_t i = 0; i < merge->nr_sources; i++)
+		if (!ring_is_empty(merge->sources[i].ring))
+			return false;
+	return true;
 }
 
 const struct merge_stats *merge_stats(const struct merge *merge, uint32_t family)

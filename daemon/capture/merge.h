@@ -48,6 +48,11 @@ void merge_add(struct merge *merge, struct ring *ring, uint32_t family);
 /* One round. With `flush`, everything that is committed when it begins, whatever its age. */
 void merge_drain(struct merge *merge, uint64_t now_ns, bool flush, merge_sink sink, void *context);
 
+/* How full the fullest ring was when the last round began, in parts of RING_FULL. */
+unsigned int merge_fill(const struct merge *merge);
+/* Does nothing lie in any ring, committed or not? */
+bool merge_is_empty(const struct merge *merge);
+
 const struct merge_stats *merge_stats(const struct merge *merge, uint32_t family);
 
 /* Records that wait in the rings of a family. */

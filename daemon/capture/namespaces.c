@@ -328,6 +328,11 @@ int namespaces_turn(struct namespaces *namespaces, uint64_t now_ns)
 	return err;
 }
 
+bool namespaces_is_busy(const struct namespaces *namespaces, uint64_t now_ns)
+{
+	return namespaces->entrances && entrances_is_busy(namespaces->entrances, now_ns);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 bool namespaces_is_own_only(const struct settings *settings)

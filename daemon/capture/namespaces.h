@@ -70,6 +70,8 @@ int namespaces_start(struct namespaces *namespaces);
 /* Readable when namespaces_turn has something to do; it is due at every turn all the same. */
 int namespaces_fd(const struct namespaces *namespaces);
 int namespaces_turn(struct namespaces *namespaces, uint64_t now_ns);
+/* Is one likely to be found soon? */
+bool namespaces_is_busy(const struct namespaces *namespaces, uint64_t now_ns);
 
 /* NULL: not watched. */
 const struct space *namespaces_find(const struct namespaces *namespaces, uint32_t netns);

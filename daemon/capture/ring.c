@@ -147,9 +147,16 @@ void ring_release(struct ring *ring)
 	__atomic_store_n(ring->consumer, ring->cursor, __ATOMIC_RELEASE);
 }
 
-bool ring_is_pressed(const struct ring *ring)
+bool ring_is_empty(const struct ring *ring)
 {
-	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - ring->cursor >= ring->bytes / 2;
+	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) == ring->cursor;
+}
+
+unsigned int ring_fill(const struct ring *ring)
+{
+	unsigned long taken = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - ring->cursor;
+
+	return (unsigned int)(taken * RING_FULL / ring->bytes);
 }
 
 uint64_t ring_count(const struct ring *ring)

@@ -29,8 +29,11 @@ void ring_advance(struct ring *ring);
 /* Gives what was advanced over back to the producer. */
 void ring_release(struct ring *ring);
 
-/* Is half of it or more taken? Then its producer is about to lose records. */
-bool ring_is_pressed(const struct ring *ring);
+/* How much of it is taken, in parts of RING_FULL. */
+#define RING_FULL 256u
+unsigned int ring_fill(const struct ring *ring);
+/* Is there none left that is unread, committed or not? */
+bool ring_is_empty(const struct ring *ring);
 
 /* Records that lie in the ring unread. */
 uint64_t ring_count(const struct ring *ring);

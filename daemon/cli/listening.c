@@ -13,8 +13,11 @@
 #include "log.h"
 #include "util.h"
 
-/* A namespace is read again after this time; so many are at one turn. */
-#define SPACE_AGE_NS NS_PER_SEC
+/* A namespace is read again after this time, and when somebody asks; so many are at one turn. Its
+ * /proc/net/netstat costs the kernel a walk over all counters of all CPUs. */
+#define SPACE_AGE_NS (10 * NS_PER_SEC)
+/* Where there are more than that, it must be older than this to be read for who asks. */
+#define SPACE_AGE_ASKED_NS NS_PER_SEC
 #define SPACES_PER_TURN 4
 
 /* Owners are sought so often where some are missing: a read of a link takes about 1 us. */
@@ -29,6 +32,7 @@ struct listening {
 	uint64_t sought_ns; /* when owners were last asked for; 0 = not before the first sweep */
 	uint64_t now_ns;
 	bool seeded, no_diag;
+	bool spaces_due; /* more than one turn reads */
 };
 
 struct listening *listening_new(struct capture *capture, struct pipeline *pipeline)
@@ -80,28 +84,27 @@ static void read_space(void *context)
 		listen_space_read(space, &visit->sum, visit->listening->now_ns);
 }
 
-static bool is_due(struct listening *listening, uint32_t netns)
+static bool is_due(struct listening *listening, uint32_t netns, uint64_t age_ns)
 {
 	const struct listen_space *space = listen_spaces_find(&listening->spaces, netns);
 
-	return !space || listening->now_ns - space->read_ns >= SPACE_AGE_NS;
+	return !space || listening->now_ns - space->read_ns >= age_ns;
 }
 
-static void read_spaces(struct listening *listening)
+static void read_spaces(struct listening *listening, uint64_t age_ns)
 {
 	uint32_t all[NAMESPACES_MAX];
-	size_t count = capture_spaces(listening->capture, all, NAMESPACES_MAX);
-	int left = SPACES_PER_TURN;
+	size_t count = capture_spaces(listening->capture, all, NAMESPACES_MAX), due = 0;
 
-	for (size_t i = 0; i < count && left > 0; i++) {
+	for (size_t i = 0; i < count && due <= SPACES_PER_TURN; i++) {
 		struct visit visit = { .listening = listening, .netns = all[i] };
 
-		if (!is_due(listening, all[i]))
+		if (!is_due(listening, all[i], age_ns) || ++due > SPACES_PER_TURN)
 			continue;
 		listeners_sum(listening->pipeline->listeners, all[i], &visit.sum);
 		capture_inside(listening->capture, all[i], read_space, &visit);
-		left--;
 	}
+	listening->spaces_due = due > SPACES_PER_TURN;
 }
 
 void listening_forget(struct listening *listening, uint32_t netns)
@@ -111,6 +114,7 @@ void listening_forget(struct listening *listening, uint32_t netns)
 
 void listening_fill(struct listening *listening, struct export_view *view)
 {
+	read_spaces(listening, view->capture.nr_spaces > SPACES_PER_TURN ? SPACE_AGE_ASKED_NS : 0);
 	view->syn_queue_test = listeners_syn_queue_test(listening->pipeline->listeners);
 	for (uint32_t i = 0; i < view->capture.nr_spaces; i++) {
 		const struct listen_space *space =
@@ -216,6 +220,11 @@ static void seek_owners(struct listening *listening)
 void listening_turn(struct listening *listening, uint64_t now_ns)
 {
 	listening->now_ns = now_ns;
-	read_spaces(listening);
+	read_spaces(listening, SPACE_AGE_NS);
 	seek_owners(listening);
+}
+
+bool listening_is_busy(const struct listening *listening)
+{
+	return listening->spaces_due || owner_search_busy(listening->search);
 }

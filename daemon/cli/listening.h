@@ -10,6 +10,7 @@
 #ifndef TCPWITNESS_LISTENING_H
 #define TCPWITNESS_LISTENING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "capture/capture.h"
@@ -30,10 +31,13 @@ void listening_seeded(struct listening *listening);
 
 void listening_turn(struct listening *listening, uint64_t now_ns);
 
+/* Is there more to do at the next turn? */
+bool listening_is_busy(const struct listening *listening);
+
 /* A namespace has ended. */
 void listening_forget(struct listening *listening, uint32_t netns);
 
-/* view->capture has been filled. */
+/* view->capture has been filled. As many namespaces as at a turn are read again. */
 void listening_fill(struct listening *listening, struct export_view *view);
 
 #endif

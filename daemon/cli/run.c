@@ -3,8 +3,9 @@
  * DOC: `tcpwitness run`, the daemon
  *
  * One thread owns capture, tracker, listeners and event log and turns this loop: wait, drain the
- * rings, feed what they held, let time pass, answer letters. It sleeps long when nothing comes
- * and is woken early when a ring is half full. The HTTP server has a thread of its own and asks
+ * rings, feed what they held, let time pass, answer letters. How long it sleeps follows how fast
+ * the rings fill (pace.h); it is woken early when one is half full, and from a long sleep by the
+ * first record. The HTTP server has a thread of its own and asks
  * through the mailbox (export/answers.h).
  */
 #include <bpf/libbpf.h>
@@ -21,6 +22,7 @@
 #include "capture/capture.h"
 #include "cli/cli.h"
 #include "cli/listening.h"
+#include "cli/pace.h"
 #include "cli/pipeline.h"
 #include "export/http.h"
 #include "listen/owners.h"
@@ -28,10 +30,6 @@
 #include "settings.h"
 #include "util.h"
 
-/* A busy loop turns this often: a shorter timer costs throughput by itself (DESIGN §4). */
-#define TURN_BUSY_NS (20 * NS_PER_MS)
-/* An idle one this often: below the settle time, so that no verdict waits for it. */
-#define TURN_IDLE_NS (200 * NS_PER_MS)
 /* How often the listeners' queue lengths are asked for when no scrape does it. */
 #define LISTENERS_LOOK_NS NS_PER_SEC
 
@@ -49,6 +47,7 @@ struct run {
 	int epoll_fd, signal_fd;
 	struct listening *listening;
 	uint64_t started_ns, listeners_looked_ns;
+	struct pace pace;
 	uint64_t taken; /* records fed so far */
 	struct degraded degraded;
 	bool seeded; /* the first sweep is complete */
@@ -491,36 +490,48 @@ static void handle(struct run *run, int fd)
 	}
 }
 
-/* Milliseconds until the loop has something to do, but never less than a busy turn. */
-static int patience(const struct run *run, uint64_t now_ns, uint64_t pause_ns)
+/* Milliseconds until the loop has something to do. */
+static int patience(const struct run *run)
 {
-	uint64_t due_ns = MIN(now_ns + pause_ns, tracker_next_deadline(run->pipeline.tracker));
+	uint64_t due_ns = tracker_next_deadline(run->pipeline.tracker);
 
+	/* What came between the last turn and now wakes nobody. */
+	if (!capture_want_wake(run->capture, pace_is_idle(&run->pace)))
+		due_ns = 0;
 	if (run->settings->duration_s)
 		due_ns = MIN(due_ns, run->started_ns + run->settings->duration_s * NS_PER_SEC);
-	return (int)((MAX(due_ns, now_ns + TURN_BUSY_NS) - now_ns) / NS_PER_MS);
+	return pace_patience(&run->pace, due_ns);
+}
+
+/* Sleeps, and does what there is to do then. */
+static void turn_once(struct run *run)
+{
+	struct epoll_event events[8];
+	uint64_t taken = run->taken, now_ns;
+	int count = epoll_wait(run->epoll_fd, events, ARRAY_SIZE(events), patience(run));
+	struct pace_turn found = { 0 };
+
+	now_ns = clock_read(CLOCK_MONOTONIC);
+	turn(run, now_ns, false);
+	found.took = run->taken != taken;
+	found.fill = capture_fill(run->capture);
+	for (int i = 0; i < count; i++) {
+		found.woken |= events[i].data.fd == capture_fd(run->capture);
+		handle(run, events[i].data.fd);
+	}
+	found.busy = capture_is_busy(run->capture, now_ns) || listening_is_busy(run->listening);
+	pace_turned(&run->pace, now_ns, &found);
+	if (run->settings->duration_s &&
+	    now_ns >= run->started_ns + run->settings->duration_s * NS_PER_SEC)
+		run->stopping = true;
 }
 
 static void loop(struct run *run)
 {
-	uint64_t pause_ns = TURN_BUSY_NS, now_ns = clock_read(CLOCK_MONOTONIC);
-	struct epoll_event events[8];
-
-	run->started_ns = now_ns;
-	while (!run->stopping) {
-		uint64_t taken = run->taken;
-		int count = epoll_wait(run->epoll_fd, events, ARRAY_SIZE(events),
-				       patience(run, now_ns, pause_ns));
-
-		now_ns = clock_read(CLOCK_MONOTONIC);
-		turn(run, now_ns, false);
-		for (int i = 0; i < count; i++)
-			handle(run, events[i].data.fd);
-		pause_ns = run->taken != taken ? TURN_BUSY_NS : MIN(2 * pause_ns, TURN_IDLE_NS);
-		if (run->settings->duration_s &&
-		    now_ns >= run->started_ns + run->settings->duration_s * NS_PER_SEC)
-			run->stopping = true;
-	}
+	run->started_ns = clock_read(CLOCK_MONOTONIC);
+	pace_begin(&run->pace, run->started_ns);
+	while (!run->stopping)
+		turn_once(run);
 	/* What was recorded before the end is part of it. */
 	turn(run, clock_read(CLOCK_MONOTONIC), true);
 }

@@ -395,6 +395,30 @@ static void test_half_full_wakes(void **state)
 	close(listener);
 }
 
+/* Who wants to be woken is, once, by the next record; unless one is there already. */
+static void test_first_record_wakes(void **state)
+{
+	struct pollfd poll_fd = { .fd = capture_fd(capture), .events = POLLIN };
+	int listener = listen_make();
+
+	(void)state;
+	until_swept(1);
+	drain(true);
+	assert_true(capture_want_wake(capture, true));
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	connections_make(listener, 1);
+	assert_int_equal(poll(&poll_fd, 1, 20000), 1);
+	assert_int_equal(capture_drain(capture, 1, false, sink, &tally), 0); /* all are too young */
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	assert_false(capture_want_wake(capture, true));
+	assert_true(capture_want_wake(capture, false));
+	connections_make(listener, 1);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	drain(true);
+	assert_true(capture_want_wake(capture, true));
+	close(listener);
+}
+
 /* A ring's losses, CPU by CPU. */
 static uint64_t lost_by_cpu(enum rec_ring ring)
 {
@@ -464,6 +488,7 @@ int main(void)
 		WATCHING(test_sweep),
 		WATCHING(test_hot_plug),
 		WATCHING(test_quiet_fd),
+		WATCHING(test_first_record_wakes),
 		TINY_RINGS(test_loss),
 		TINY_RINGS(test_half_full_wakes),
 		cmocka_unit_test(test_unknown_device),

@@ -212,6 +212,27 @@ static void test_everything_once_in_order(void **state)
 }
 
 /* Young records wait for older ones only as long as there is room to wait in. */
+/* Of the fullest ring, as the round found it. */
+static void test_how_full_it_was(void **state)
+{
+	struct fixture *fixture = fixture_new(2);
+
+	(void)state;
+	assert_true(merge_is_empty(fixture->merge));
+	for (uint64_t fed = 0; fed < RING_BYTES / 4 / 32; fed++)
+		assert_int_equal(feed(fixture, 1, 1000, 8), 0);
+	assert_int_equal(feed(fixture, 0, 1000, 8), 0);
+	drain(fixture, 1000, false);
+	assert_int_equal(merge_fill(fixture->merge), RING_FULL / 4);
+	assert_false(merge_is_empty(fixture->merge));
+	drain(fixture, 1000, true);
+	assert_int_equal(merge_fill(fixture->merge), RING_FULL / 4);
+	assert_true(merge_is_empty(fixture->merge));
+	drain(fixture, 1000, false);
+	assert_int_equal(merge_fill(fixture->merge), 0);
+	fixture_free(fixture);
+}
+
 static void test_half_full_does_not_wait(void **state)
 {
 	struct fixture *fixture = fixture_new(2);
@@ -265,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_short_record_passes),
 		cmocka_unit_test(test_full_ring_refuses),
 		cmocka_unit_test(test_everything_once_in_order),
+		cmocka_unit_test(test_how_full_it_was),
 		cmocka_unit_test(test_half_full_does_not_wait),
 		cmocka_unit_test(test_a_round_ends),
 	};
