@@ -151,7 +151,7 @@ static const struct flag flags[] = {
 		  "0: no limit" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,
 	  .help = "how long wire and kernel must differ before the kernel is asked again" },
-	{ "sweep.interval", "SECONDS", FLAG_NUMBER, AT(sweep_interval_s), "1", 0, 3600,
+	{ "sweep.interval", "SECONDS", FLAG_NUMBER, AT(sweep_interval_s), "5", 0, 3600,
 	  .help = "how often all sockets are gone through at most; longer where that would take "
 		  "more than 1 % of a core; 0: only at the start and after a loss" },
 	{ "web.listen-address", "ADDR", FLAG_LIST, AT(web_listen_addresses), ":10293",

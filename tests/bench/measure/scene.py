@@ -55,7 +55,8 @@ def bench_lab():
 
 
 def watching(lab, *flags, mode="tcx", **options):
-    return Daemon(lab.a, *flags, device=DEVICE, mode=mode, connections=False, **options)
+    return Daemon(lab.a, *flags, device=DEVICE, mode=mode, connections=False, sweep=None,
+                  **options)
 
 
 @contextlib.contextmanager
