@@ -304,8 +304,7 @@ def known_differences_met(world):
 @contextlib.contextmanager
 def tracked_ends():
     with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(Lab("conntrack"))
-        lab.patient()
+        lab = stack.enter_context(Lab("conntrack", patient=True))
         tracks = {}
         for space in (lab.a, lab.b):
             tracks[space] = Conntrack(space)

@@ -437,7 +437,7 @@ def doors(lab):
 
 @contextlib.contextmanager
 def plain_lab():
-    with Lab("daemon") as lab:
+    with Lab("daemon", patient=True) as lab:
         yield lab
 
 

@@ -209,7 +209,7 @@ for _which in WATCHED:
 
 @contextlib.contextmanager
 def stacked():
-    with Lab("devices") as lab, World(lab) as world:
+    with Lab("devices", patient=True) as lab, World(lab) as world:
         yield world
 
 

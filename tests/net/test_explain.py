@@ -200,4 +200,4 @@ def no_history(lab):
 
 
 if __name__ == "__main__":
-    sys.exit(main(lambda: Lab("explain")))
+    sys.exit(main(lambda: Lab("explain", patient=True)))

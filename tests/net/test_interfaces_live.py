@@ -61,7 +61,7 @@ def talk(pair):
 
 @contextlib.contextmanager
 def lab_with_daemon(mode, *flags, device=None):
-    with Lab("live") as lab, Daemon(lab.a, *flags, mode=mode, device=device) as daemon:
+    with Lab("live", patient=True) as lab, Daemon(lab.a, *flags, mode=mode, device=device) as daemon:
         yield lab, daemon
         check_equal("complaints", complaints(daemon), [])
         check_equal("divergences", daemon.find("divergence_open"), [])
@@ -171,7 +171,7 @@ def enslaved(mode):
 
 def seen_twice(mode):
     """Bridge and port are both watched: each segment counts at both, and moves the machine once."""
-    with Lab("live") as lab:
+    with Lab("live", patient=True) as lab:
         lab.a.run("ip", "-batch", "-", input=(
             "link add br0 type bridge\nlink set br0 up\naddr flush dev v0 scope global\n"
             "link set v0 master br0\naddr add 10.9.0.1/24 dev br0\n"))
@@ -198,7 +198,7 @@ def seen_twice(mode):
 
 def two_ways(mode):
     """Asymmetric: requests come by v0, answers leave by w0."""
-    with Lab("live") as lab:
+    with Lab("live", patient=True) as lab:
         lab.join(lab.a, "w0", lab.b, "w1")
         lab.address(lab.a, "w0", 1, subnet=2)
         lab.address(lab.b, "w1", 2, subnet=2)

@@ -280,7 +280,7 @@ for _number, (_mode, (_name, _family)) in enumerate(
 
 @contextlib.contextmanager
 def routed():
-    with Lab("nat") as lab:
+    with Lab("nat", patient=True) as lab:
         yield World(lab)
 
 

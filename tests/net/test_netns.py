@@ -127,13 +127,14 @@ def both_ends(lab, mode, family):
                     (lab.a.inode(), "host", "server"))
         check_equal("the client's", (client["netns"], client["netns_name"], client["role"]),
                     (lab.b.inode(), lab.b.name, "client"))
-        now = daemon.metrics()
         for space, name in ((lab.a, "host"), (lab.b, lab.b.name)):
             for view in ("wire", "kernel"):
-                have = {state: count for state, count in
-                        now.by("connections", "state", view=view, netns=name).items()
-                        if state != "LISTEN"}
-                check_equal(f"{view} in {name}", have, space.states())
+                def have(view=view, name=name):
+                    now = daemon.metrics().by("connections", "state", view=view, netns=name)
+                    return {state: count for state, count in now.items() if state != "LISTEN"}
+                wait_until(lambda have=have, space=space: have() == space.states(),
+                           lambda have=have, space=space, view=view:
+                           f"{view} in {space.name}: {have()}, expected {space.states()}")
         pair.client.close()
         wait_kernel_state(pair.server, "CLOSE_WAIT")
         pair.server.close()
@@ -163,7 +164,7 @@ def forget_time_wait(space):
 
 
 def by_name(mode, family):
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         both_ends(lab, mode, family)
 
 
@@ -175,7 +176,7 @@ for _mode, _family in (("auto", IPV4), ("xdp", IPV6), ("clsact", IPV4)):
 def without_the_capability():
     """One line and an exit code; and its own namespace needs nothing more."""
     fewer = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         command = lab.a.command(*fewer, BINARY, "run", "--duration=1",
                                 "--web.listen-address=127.0.0.1:0",
                                 f"--api.socket=/tmp/{lab.label}.sock")
@@ -192,7 +193,7 @@ def without_the_capability():
 
 @case("others are not seen")
 def others_are_not_seen():
-    with Lab("netns") as lab, Daemon(lab.a, f"--netns={lab.b.name}") as daemon:
+    with Lab("netns", patient=True) as lab, Daemon(lab.a, f"--netns={lab.b.name}") as daemon:
         check_equal("watched", names_watched(daemon), {lab.b.name})
         pair = Pair(lab, lab.a, IPV4, 7310)
         row_of(daemon, pair.client_at, pair.server_at)
@@ -204,7 +205,7 @@ def others_are_not_seen():
 @case("before the daemon")
 def before_the_daemon():
     """What was open when the daemon came is found by its sweep, in every namespace."""
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         pair = Pair(lab, lab.b, IPV4, 7320)
         with Daemon(lab.a, "--netns=host", f"--netns=/run/netns/{lab.b.name}") as daemon:
             for local, remote, name in ((pair.server_at, pair.client_at, lab.b.name),
@@ -221,7 +222,7 @@ def before_the_daemon():
 def a_divergence_over_there():
     """The kernel is asked in the right namespace: an accept queue overflows in b, and the same
     address and port in a are idle."""
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         c = lab.namespace("c")
         lab.join(c, "w0", lab.b, "w1")
         c.run("ip", "addr", "add", "10.9.0.1/24", "dev", "w0")  # as a's v0
@@ -294,7 +295,7 @@ def containers(bridged, mode):
     """Container to container, host to container, container to the outside: each end of each
     connection once, in the namespace of its socket, with the segments its kernel counts; what the
     host's devices see of it is transit."""
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         host = Host(lab, bridged)
         lab.b.run("ip", "route", "add", "default", "via", "10.9.0.1")
         with Daemon(lab.a, *host.flags(), mode=mode) as daemon:
@@ -379,7 +380,7 @@ for _mode in ("tcx", "xdp"):
 
 @case("named later, and again")
 def named_later():
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         name = f"{lab.label}-late"
         with Daemon(lab.a, f"--netns=host,{name}") as daemon:
             check_equal("watched", names_watched(daemon), {"host"})
@@ -421,7 +422,7 @@ def end_with_connections(host, daemon, space, name, address):
 def ended_over_live_sockets():
     """Row 21: a namespace loses its name and its interface with an orphan in FIN_WAIT_1 in it, and
     a listener that keeps it alive. It is watched until the kernel lets go of it."""
-    with Lab("netns") as lab:
+    with Lab("netns", patient=True) as lab:
         name = f"{lab.label}-late"
         with Daemon(lab.a, f"--netns={name}") as daemon:
             space = Namespace(name)
@@ -451,7 +452,7 @@ def ended_over_live_sockets():
 @case("replayed")
 def replayed():
     """The record log knows the namespaces, too: the same events again."""
-    with Lab("netns") as lab, tempfile.TemporaryDirectory(prefix="tcpwitness-netns-") as directory:
+    with Lab("netns", patient=True) as lab, tempfile.TemporaryDirectory(prefix="tcpwitness-netns-") as directory:
         name, log = f"{lab.label}-late", os.path.join(directory, "log")
         space = Namespace(name)
         lab.join(lab.a, "late0", space, "late1")

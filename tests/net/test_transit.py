@@ -58,7 +58,7 @@ for _mode in ("xdp", "tcx"):
 
 @contextlib.contextmanager
 def routed():
-    with Lab("transit") as lab:
+    with Lab("transit", patient=True) as lab:
         yield Router(lab)
 
 

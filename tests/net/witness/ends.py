@@ -187,13 +187,11 @@ def raw_server_side(world, end_name, family, options=()):
 @contextlib.contextmanager
 def both_ends(patient=False):
     """World; PATIENT: where segments are counted, none must be sent again."""
-    with Lab("life") as lab, captured(lab, lab.a, lab.b) as captures, \
+    with Lab("life", patient) as lab, captured(lab, lab.a, lab.b) as captures, \
             Daemon(lab.a, device="v0", mode="xdp") as at_a, \
             Daemon(lab.b, device="v1", mode="tcx") as at_b:
         world = World(lab, at_a, at_b)
         world.captures = captures
-        if patient:
-            lab.patient()
         yield world
         if captures.recorders:
             captures.compare(world.daemons)

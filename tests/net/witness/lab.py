@@ -160,12 +160,14 @@ SS_STATES = {
 class Lab:
     """Namespaces `a` (watched, device v0) and `b` (its peer, device v1) and the veth between.
 
-    a: 10.9.0.1 fd09::1; b: 10.9.0.2 fd09::2. Raw peers take 10.9.0.10 and up."""
+    a: 10.9.0.1 fd09::1; b: 10.9.0.2 fd09::2. Raw peers take 10.9.0.10 and up. PATIENT: nothing of
+    an open connection is sent again for as long as a busy machine may take to answer."""
 
     serial = 0
 
-    def __init__(self, label="net"):
+    def __init__(self, label="net", patient=False):
         Lab.serial += 1
+        self._patient = patient
         self.label = f"{label}-{os.getpid()}-{Lab.serial}"
         self._cleanup = contextlib.ExitStack()
         try:
@@ -193,6 +195,10 @@ class Lab:
         self._cleanup.callback(space.close)
         space.sysctl(ipv6__conf__default__accept_dad=0, ipv6__conf__all__accept_dad=0,
                      ipv6__conf__default__accept_ra=0, ipv6__conf__default__router_solicitations=0)
+        if self._patient:
+            space.sysctl(tcp_early_retrans=0)
+            with contextlib.suppress(FileNotFoundError):  # before 6.11
+                space.sysctl(tcp_rto_min_us=RTO_MIN_US)
         return space
 
     @staticmethod
@@ -206,14 +212,6 @@ class Lab:
     def address(space, device, host, subnet=0):
         space.run("ip", "addr", "add", f"10.9.{subnet}.{host}/24", "dev", device)
         space.run("ip", "addr", "add", f"{ipv6(host, subnet)}/64", "dev", device, "nodad")
-
-    def patient(self):
-        """Of what is sent from now on nothing is sent again for as long as a busy machine may take
-        to answer. Handshakes are: their timers cannot be set."""
-        for space in (self.a, self.b):
-            with contextlib.suppress(FileNotFoundError):  # before 6.11
-                space.sysctl(tcp_rto_min_us=RTO_MIN_US)
-            space.sysctl(tcp_early_retrans=0)
 
     def wait_up(self):
         """Until the links are up and no address is tentative any more."""

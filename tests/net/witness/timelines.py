@@ -240,11 +240,9 @@ def _play_all(world, rows):
 
 @contextlib.contextmanager
 def _watched(mode, patient, sysctls):
-    with Lab("lines") as lab, tempfile.TemporaryDirectory() as directory:
+    with Lab("lines", patient) as lab, tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "log")
         lab.a.sysctl(**sysctls)
-        if patient:
-            lab.patient()
         with captured(lab, lab.a) as captures, \
                 Daemon(lab.a, f"--record={path}", device="v0", mode=mode) as daemon:
             log = RecordLog(path)
