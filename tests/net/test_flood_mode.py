@@ -7,6 +7,7 @@ The budget is small, so that a flood made in Python is one; with XDP and tcx, IP
 """
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -280,12 +281,13 @@ def replay(lab):
                 scene.life(QUIET)
             scene.expect_recovery()
             scene.daemon.stop()
-            live = scene.daemon.read_events()
+            # what a listener is suspected of is not in a record log (daemon/export/events.h)
+            live = [row for row in scene.daemon.read_events()
+                    if not row["event"].startswith("syn_flood_")]
         told = [json.loads(line) for line in subprocess.run(
             [BINARY, "replay", "--events.connections", log], capture_output=True, text=True,
             check=True).stdout.splitlines()]
-        check_equal("events", len(told), len(live))
-        for one, other in zip(told, live):
+        for one, other in itertools.zip_longest(told, live):
             if one != other:
                 check_equal("an event, replayed", one, other)
         check(any(row["event"] == "sampling" for row in told), "no change was replayed")
