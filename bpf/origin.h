@@ -92,6 +92,23 @@ static __always_inline void tuple_of_untrusted(const struct sock_common *sk, str
 	ret->remote_port = bpf_ntohs(BPF_CORE_READ(sk, skc_dport));
 }
 
+/* Is it TCP that stands OFFSET octets behind an IPv6 header, which names NEXT? */
+static __always_inline bool ipv6_leads_to_tcp(const unsigned char *header, __u8 next, __u32 offset)
+{
+	__u32 at = PARSE_IPV6_BYTES;
+
+	for (int i = 0; i < PARSE_IPV6_HEADERS_MAX && at < offset; i++) {
+		__u8 extension[2]; /* what comes next, and its own length (RFC 8200 §4) */
+
+		if (bpf_probe_read_kernel(extension, sizeof(extension), header + at))
+			return false;
+		/* authentication is counted in words, minus two (RFC 4302 §2.2) */
+		at += next == 51 ? (extension[1] + 2u) * 4 : (extension[1] + 1u) * 8;
+		next = extension[0];
+	}
+	return at == offset && next == PARSE_PROTOCOL_TCP;
+}
+
 /*
  * The headers of an skb that the stack has in hand, by its own idea of where they are. Nothing
  * here is trusted: every read may fail, and then it is not a TCP segment. *ret has the packet's
@@ -117,6 +134,8 @@ static __always_inline bool skb_segment(const struct sk_buff *skb, struct parsed
 		__builtin_memcpy(ret->source, ip + 12, 4);
 		__builtin_memcpy(ret->destination, ip + 16, 4);
 	} else {
+		if (!ipv6_leads_to_tcp(head + network, ip[6], transport - network))
+			return false;
 		total_bytes = parse_u16(ip + 4) + PARSE_IPV6_BYTES;
 		__builtin_memcpy(ret->source, ip + 8, 16);
 		__builtin_memcpy(ret->destination, ip + 24, 16);

@@ -227,7 +227,7 @@ def orphan_as_full_socket(world, end, family):
     """Row 17: a timeout beyond 60 s: a full socket waits for what exceeds it, then a minisocket."""
     with Scene(world, end, family) as scene:
         sock, talk = scene.opened()
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_LINGER2, 65)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_LINGER2, 75)
         sock.close()
         talk.expect("FA")
         talk.send("A")

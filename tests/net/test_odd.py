@@ -17,6 +17,7 @@ from witness import (
 from witness.ends import FAMILIES, PORTS, each_end
 from witness.runner import run_rows
 from witness.scene import Scene, books_balance, ends_with, own_world, real_client
+from witness.sockets import FAMILIES as KINDS
 
 LIVES = 60
 SACK_PERMITTED = b"\x01\x01\x04\x02"
@@ -44,6 +45,23 @@ def scan_of_a_closed_port(world, end, family):
             scene.talk().send(flags)
         scene.talks[0].expect("RA")
         scene.talks[4].expect("R")
+        scene.settle()
+
+
+@each_end
+def datagrams_that_are_dropped(world, end, family):
+    """UDP whose octets would be a SYN's if it were TCP: no connect(), and no SYN to the listener of
+    that port."""
+    with Scene(world, end, family) as scene:
+        other = world.lab.other(scene.space)
+        target = world.lab.ip(other, family)
+        for chain in ("input", "output"):
+            scene.filter(f"udp dport {scene.port} drop", chain=chain)
+        scene.seen.add(endpoint(target, scene.port))
+        for space, address in ((scene.space, target), (other, scene.address)):
+            with space.socket(KINDS[family], socket.SOCK_DGRAM) as sock, \
+                    contextlib.suppress(PermissionError):  # the filter says so to the sender
+                sock.sendto(bytes(4) + b"\x50\x02" + bytes(14), (address, scene.port))
         scene.settle()
 
 
