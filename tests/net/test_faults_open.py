@@ -123,6 +123,8 @@ def request_outlives_its_listener(world, end, family):
         for _ in range(4):
             talk.expect("SA")
         scene.listener.close()
+        # a process that another thread has just forked holds it until it executes its program
+        wait_until(lambda: not scene.space.in_state(scene.port, "LISTEN"), "it listens on")
         scene.settle()
         talk.send("A")
         talk.expect("R")
