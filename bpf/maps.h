@@ -151,6 +151,9 @@ struct {
 /* How many of those have a shift. */
 __u32 sampling_active __weak = 0;
 
+/* What all of them are held to together. The daemon reads these two by mmap as well. */
+struct sampling_all sampling_all __weak = {};
+
 /* What was left out, by site: added here, and never deleted. What finds no room is counted at the
  * site of all zeroes, which the daemon adds. */
 struct {

@@ -43,14 +43,23 @@ static __always_inline void sample_changed(const struct sampling_slot *slot, __u
 	sample_tell(slot, number, change);
 }
 
-/* Windows end, though no record comes by. */
+/* A site's budget, after so many records more of all sites. */
+static __always_inline __u32 sample_budget(__u64 now_ns, __u32 records, bool taken)
+{
+	if (config.sampling_total)
+		sampling_account_all(&sampling_all, now_ns, records, taken, config.sampling_total);
+	return sampling_share(&sampling_all, config.sampling_budget, config.sampling_total);
+}
+
+/* Windows end, though no record comes by: that of a slot, and of all; without one of all alone. */
 SAMPLE_GLOBAL int sample_pass_time(__u32 number)
 {
 	struct sampling_slot *slot = bpf_map_lookup_elem(&sampling_slots, &number);
 	struct sampling_change change = {};
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u32 budget = sample_budget(now_ns, 0, false);
 
-	if (slot &&
-	    sampling_account(slot, bpf_ktime_get_ns(), 0, 0, config.sampling_budget, &change))
+	if (slot && sampling_account(slot, now_ns, 0, 0, budget, &change))
 		sample_changed(slot, number, &change);
 	return 0;
 }
@@ -73,15 +82,16 @@ static __always_inline struct sampling_counters *sample_counters(const struct sa
 SAMPLE_GLOBAL int sample_account(const struct sampling_site *site, int taken)
 {
 	struct sampling_change change = {};
+	__u64 now_ns = bpf_ktime_get_ns();
 	struct sampling_slot *slot;
-	__u32 number;
+	__u32 number, budget;
 
 	if (!site)
 		return 0;
+	budget = sample_budget(now_ns, SAMPLING_STRIDE, taken);
 	number = sampling_slot_of(site);
 	slot = bpf_map_lookup_elem(&sampling_slots, &number);
-	if (!slot || !sampling_account(slot, bpf_ktime_get_ns(), SAMPLING_STRIDE, taken,
-				       config.sampling_budget, &change))
+	if (!slot || !sampling_account(slot, now_ns, SAMPLING_STRIDE, taken, budget, &change))
 		return 0;
 	if (change.to > change.from) {
 		slot->site = *site;
@@ -138,7 +148,7 @@ static __always_inline bool sample_takes(const struct sampling_site *site, const
 	bool taken = true;
 	__u32 shift, hash;
 
-	if (!config.sampling_budget)
+	if (!config.sampling_budget && !config.sampling_total)
 		return true;
 	if (sampling_active) {
 		shift = sample_shift(site) & 31;

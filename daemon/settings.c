@@ -149,6 +149,9 @@ static const struct flag flags[] = {
 	  .help = "records a second of one listener, or of an interface's segments to no socket; "
 		  "beyond it only every 2nd, 4th, ... connection is followed, and all are counted; "
 		  "0: no limit" },
+	{ "flood.total", "N", FLAG_NUMBER, AT(flood_total), "2000000", 0, 1u << 30,
+	  .help = "the same of all listeners and interfaces together: beyond it the busiest are "
+		  "sampled first; 0: no limit" },
 	{ "settle", "MS", FLAG_NUMBER, AT(settle_ms), "250", 1, 60000,
 	  .help = "how long wire and kernel must differ before the kernel is asked again" },
 	{ "sweep.interval", "SECONDS", FLAG_NUMBER, AT(sweep_interval_s), "5", 0, 3600,

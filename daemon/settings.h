@@ -46,7 +46,8 @@ struct settings {
 	uint64_t flows_max, listeners_max;
 	uint64_t history_events; /* 0: none are kept */
 	uint64_t ring_bytes;	 /* of one CPU's ring, a power of two */
-	uint64_t flood_budget;	 /* records of one listener a second; 0: no limit */
+	/* Records a second, of one listener and of all together; 0: no limit. */
+	uint64_t flood_budget, flood_total;
 	uint64_t settle_ms;
 	uint64_t sweep_interval_s; /* the shortest; 0: only at the start and after a loss */
 	struct settings_list web_listen_addresses; /* each passes settings_parse_address */

@@ -12,7 +12,8 @@ struct config {
 	__u8 reserved[3];
 	__u32 hz;	       /* jiffies a second */
 	__u64 sampling_seed;   /* of the flows' hash, see sampling.h: nobody else's to know */
-	__u32 sampling_budget; /* records of one slot a window; 0: nothing is sampled */
+	__u32 sampling_budget; /* records of one slot a window; 0: no limit */
+	__u32 sampling_total;  /* of all slots together; 0: no limit */
 };
 
 /* Bytes of one CPU's ring (a power of two, a multiple of the page size). */

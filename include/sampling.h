@@ -30,6 +30,15 @@
  * change costs those flows that are then in their handshake. So after a flood the shift is 0
  * again within two such runs, 18 windows: 2.4 s.
  *
+ * All sites together have a budget, too, for a flood of many ports may stay within each one's. Used
+ * up before the window is over, it halves what every site may record, its share, and does so again
+ * for each eighth of it beyond that comes as fast. So the busiest are sampled, and whoever needs
+ * less than a share is not; a share of one record raises the shift with each that is counted, so
+ * that no number of sites gets past the total for long. Flows are left out by the shifts of sites
+ * alone: a share only says when one is raised, and how far it is lowered. Shares are whole again
+ * when for SAMPLING_CALM windows half the total would have done for all that was offered; where
+ * little is recorded of much, they double, and no sooner again than sites have followed.
+ *
  * Every SAMPLING_STRIDE-th record of a CPU is counted, as that many: a word that all CPUs write
  * is not to be had for each. Pure but for the atomic operations on the slot; the same text is
  * compiled by clang-bpf and by the C compiler.
@@ -83,6 +92,13 @@ struct sampling_slot {
 	__u32 peak;		   /* the most offered in a window of the calm */
 	__u32 control;		   /* the shift, and above it for how many windows it is calm */
 	struct sampling_site site; /* that raised it */
+};
+
+/* All sites together. As of a slot; the shift is that of shares. */
+struct sampling_all {
+	__u64 pressed_ns; /* when the total was passed last, or an eighth of it more */
+	__u32 window, offered, recorded, peak;
+	__u32 control;
 };
 
 /* One value per site that was ever sampled: map `sampling_counts`, per CPU. */
@@ -222,6 +238,17 @@ static SAMPLING_INLINE int sampling_close(struct sampling_slot *slot, __u32 wind
 	return sampling_control(slot, before, ret->to, 0);
 }
 
+/* How many windows have ended, for the first who comes after them; else 0. */
+static SAMPLING_INLINE __u32 sampling_ended(__u32 *window, __u64 now_ns)
+{
+	__u32 now = (__u32)(now_ns >> SAMPLING_WINDOW_SHIFT), last = *window;
+
+	/* The clocks of two CPUs may differ a little: no window comes again. */
+	if ((__s32)(now - last) <= 0 || __sync_val_compare_and_swap(window, last, now) != last)
+		return 0;
+	return now - last;
+}
+
 /*
  * So many more records, made (`taken`) or not; 0 of them: time has passed. True when the shift
  * has changed. `budget`: records a window.
@@ -229,12 +256,9 @@ static SAMPLING_INLINE int sampling_close(struct sampling_slot *slot, __u32 wind
 static SAMPLING_INLINE int sampling_account(struct sampling_slot *slot, __u64 now_ns, __u32 records,
 					    int taken, __u32 budget, struct sampling_change *ret)
 {
-	__u32 window = (__u32)(now_ns >> SAMPLING_WINDOW_SHIFT), last = slot->window;
+	__u32 windows = sampling_ended(&slot->window, now_ns);
 
-	/* The clocks of two CPUs may differ a little: no window comes again. */
-	if ((__s32)(window - last) > 0 &&
-	    __sync_val_compare_and_swap(&slot->window, last, window) == last &&
-	    sampling_close(slot, window - last, budget, ret))
+	if (windows && sampling_close(slot, windows, budget, ret))
 		return 1;
 	if (!records)
 		return 0;
@@ -242,6 +266,80 @@ static SAMPLING_INLINE int sampling_account(struct sampling_slot *slot, __u64 no
 	if (!taken || __sync_add_and_fetch(&slot->recorded, records) < budget)
 		return 0;
 	return sampling_raise(slot, now_ns, ret);
+}
+
+/* What a site may record, in a window or a second as its budget and the total are; of those 0 is no
+ * limit, but not of both. */
+static SAMPLING_INLINE __u64 sampling_share(const struct sampling_all *all, __u64 budget,
+					    __u64 total)
+{
+	__u64 share = total >> (all->control & 31);
+
+	if (!total || (budget && budget < share))
+		return budget;
+	return share ? share : 1;
+}
+
+/*
+ * `recorded` is more than the total, or an eighth of it more than the last time. Of those who find
+ * so at once one goes on: the shares are halved, unless that eighth took its time.
+ */
+static SAMPLING_INLINE void sampling_press(struct sampling_all *all, __u64 now_ns, __u32 recorded,
+					   __u32 total)
+{
+	__u32 before = all->control, shift = before & 0xff;
+	__u64 last_ns = all->pressed_ns;
+
+	if (__sync_val_compare_and_swap(&all->recorded, recorded, total - total / 8) != recorded)
+		return;
+	all->pressed_ns = now_ns;
+	if (last_ns >> SAMPLING_WINDOW_SHIFT == now_ns >> SAMPLING_WINDOW_SHIFT &&
+	    now_ns - last_ns >= SAMPLING_WINDOW_NS / 8)
+		return;
+	if (shift < SAMPLING_SHIFT_MAX && total >> shift)
+		__sync_val_compare_and_swap(&all->control, before, shift + 1);
+}
+
+/* As sampling_close(), of all sites together. */
+static SAMPLING_INLINE void sampling_relax(struct sampling_all *all, __u32 windows, __u32 total)
+{
+	__u32 offered = __sync_lock_test_and_set(&all->offered, 0), peak = all->peak;
+	__u32 recorded = __sync_lock_test_and_set(&all->recorded, 0);
+	__u32 before = all->control, shift = before & 0xff, calm = before >> 8;
+
+	if (!shift)
+		return;
+	if (offered <= total / 2 && peak > total / 2)
+		calm = 0; /* of another kind: from now on all would do */
+	if (!calm || offered > peak)
+		peak = offered;
+	all->peak = peak;
+	calm += windows < SAMPLING_CALM ? windows : SAMPLING_CALM;
+	if (offered > total / 2 && recorded > total / 4) {
+		calm = 0;
+	} else if (peak <= total / 2 ? calm >= SAMPLING_CALM : calm > 2 * SAMPLING_CALM) {
+		shift = peak <= total / 2 ? 0 : shift - 1;
+		calm = 0;
+	}
+	__sync_val_compare_and_swap(&all->control, before, shift | calm << 8);
+}
+
+/* As sampling_account(), of all sites together: nothing but their share changes. */
+static SAMPLING_INLINE void sampling_account_all(struct sampling_all *all, __u64 now_ns,
+						 __u32 records, int taken, __u32 total)
+{
+	__u32 windows = sampling_ended(&all->window, now_ns), recorded;
+
+	if (windows)
+		sampling_relax(all, windows, total);
+	if (!records)
+		return;
+	__sync_fetch_and_add(&all->offered, records);
+	if (!taken)
+		return;
+	recorded = __sync_add_and_fetch(&all->recorded, records);
+	if (recorded >= total)
+		sampling_press(all, now_ns, recorded, total);
 }
 
 /* Records a window that are so many a second. */

@@ -253,6 +253,7 @@ int capture_new(const struct settings *settings, struct capture **ret_capture)
 		.ring_bytes = (uint32_t)settings->ring_bytes,
 		.several = !namespaces_is_own_only(settings),
 		.sampling_budget = settings->flood_budget,
+		.sampling_total = settings->flood_total,
 	};
 	struct capture *capture = calloc(1, sizeof(*capture));
 	int err;
@@ -516,6 +517,7 @@ int capture_stats(struct capture *capture, struct capture_stats *stats)
 	}
 	stats->sweeps = capture->sweeper.stats;
 	stats->sampling.budget = capture->settings->flood_budget;
+	stats->sampling.total = capture->settings->flood_total;
 	sampling_maps_read(loader_sampling(capture->loader), &stats->sampling);
 	stats->nr_losses = loader_losses(capture->loader, stats->losses, LOSS_ROWS_MAX);
 	stats->nr_programs = loader_tracepoints(capture->loader, stats->programs, PROGRAMS_MAX);

@@ -67,7 +67,9 @@ struct sampling_row {
 #define SAMPLING_ROWS_MAX 64
 
 struct sampling_stats {
-	uint64_t budget;  /* records a second; 0: no limit */
+	/* Records a second, 0: no limit: of one site while nothing presses, of all together, and of
+	 * one site now. */
+	uint64_t budget, total, share;
 	uint32_t active;  /* slots that are sampled now */
 	uint32_t nr_rows; /* sites that were ever sampled, in the order in which they first were */
 	struct sampling_row rows[SAMPLING_ROWS_MAX];

@@ -182,6 +182,8 @@ static int rings_enter(const struct loader *loader, enum rec_ring family, const 
 static int maps_open(struct loader *loader)
 {
 	const struct witness *skel = loader->skel;
+	const struct sampling_words words = { &skel->bss->sampling_active,
+					      &skel->bss->sampling_all };
 	int err = listener_maps_init(&loader->listeners, bpf_map__fd(skel->maps.listeners),
 				     bpf_map__fd(skel->maps.listening),
 				     bpf_map__fd(skel->maps.sources), loader->cpus);
@@ -190,8 +192,8 @@ static int maps_open(struct loader *loader)
 		return err;
 	return sampling_maps_init(&loader->sampling, bpf_map__fd(skel->maps.sampling_slots),
 				  bpf_map__fd(skel->maps.sampling_counts),
-				  bpf_program__fd(skel->progs.sampling_pass_time),
-				  &skel->bss->sampling_active, loader->cpus);
+				  bpf_program__fd(skel->progs.sampling_pass_time), &words,
+				  loader->cpus);
 }
 
 static int load(struct loader *loader, const struct loader_settings *settings)
@@ -202,6 +204,7 @@ static int load(struct loader *loader, const struct loader_settings *settings)
 		.nr_cpus = loader->cpus,
 		.hz = kernel_facts_hz(),
 		.sampling_budget = sampling_window_budget(settings->sampling_budget),
+		.sampling_total = sampling_window_budget(settings->sampling_total),
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
 	};
 	int err;

@@ -27,7 +27,8 @@ struct loader_settings {
 	/* Not only the namespace we run in, but those of loader_namespace are watched, at the
 	 * cost of 30 to 100 ns a segment. */
 	bool several;
-	uint64_t sampling_budget; /* records of one slot a second, see sampling.h; 0: no limit */
+	/* Records a second, see sampling.h, of one slot and of all; 0: no limit. */
+	uint64_t sampling_budget, sampling_total;
 };
 
 /*

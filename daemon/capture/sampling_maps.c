@@ -28,14 +28,14 @@ static size_t slots_bytes(void)
 }
 
 int sampling_maps_init(struct sampling_maps *maps, int slots_fd, int counts_fd, int program_fd,
-		       const uint32_t *active, unsigned int cpus)
+		       const struct sampling_words *words, unsigned int cpus)
 {
 	const struct sampling_site elsewhere = { 0 };
 	void *slots;
 
 	maps->counts_fd = counts_fd;
 	maps->program_fd = program_fd;
-	maps->active = active;
+	maps->words = *words;
 	maps->cpus = cpus;
 	maps->scratch = calloc(cpus, sizeof(*maps->scratch));
 	maps->sites = calloc(1, sizeof(*maps->sites));
@@ -59,24 +59,29 @@ void sampling_maps_fini(struct sampling_maps *maps)
 
 uint32_t sampling_maps_active(const struct sampling_maps *maps)
 {
-	return *(const volatile uint32_t *)maps->active;
+	return *(const volatile uint32_t *)maps->words.active;
+}
+
+static void pass_time(const struct sampling_maps *maps, uint32_t slot)
+{
+	/* as bpf/sampling.bpf.c has it: the least that is taken for a frame */
+	const uint32_t question[4] = { slot };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = question, .data_size_in = sizeof(question));
+
+	bpf_prog_test_run_opts(maps->program_fd, &opts);
 }
 
 void sampling_maps_pass_time(const struct sampling_maps *maps, uint64_t now_ns)
 {
 	uint32_t window = (uint32_t)(now_ns >> SAMPLING_WINDOW_SHIFT);
 
+	if (maps->words.all->control && maps->words.all->window != window)
+		pass_time(maps, SAMPLING_SLOTS);
 	if (!sampling_maps_active(maps))
 		return;
-	for (uint32_t i = 0; i < SAMPLING_SLOTS; i++) {
-		/* as bpf/sampling.bpf.c has it: the least that is taken for a frame */
-		const uint32_t question[4] = { i };
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = question,
-			    .data_size_in = sizeof(question));
-
+	for (uint32_t i = 0; i < SAMPLING_SLOTS; i++)
 		if (sampling_shift(&maps->slots[i]) && maps->slots[i].window != window)
-			bpf_prog_test_run_opts(maps->program_fd, &opts);
-	}
+			pass_time(maps, i);
 }
 
 uint32_t sampling_maps_shift(const struct sampling_maps *maps, const struct sampling_site *site)
@@ -125,6 +130,7 @@ void sampling_maps_read(const struct sampling_maps *maps, struct sampling_stats 
 	const struct sampling_site elsewhere = { 0 };
 
 	ret->active = sampling_maps_active(maps);
+	ret->share = sampling_share(maps->words.all, ret->budget, ret->total);
 	sites_refresh(maps);
 	for (uint32_t i = 0; i < maps->sites->count; i++) {
 		const struct sampling_site *site = &maps->sites->at[i];

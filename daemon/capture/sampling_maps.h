@@ -8,10 +8,16 @@
 #include "capture/capture_stats.h"
 #include "sampling.h"
 
+/* BPF's own: how many slots have a shift, and what all are held to together. */
+struct sampling_words {
+	const uint32_t *active;
+	const struct sampling_all *all;
+};
+
 struct sampling_maps {
+	struct sampling_words words;
 	int counts_fd, program_fd;	   /* the loader's */
 	const struct sampling_slot *slots; /* SAMPLING_SLOTS, BPF's own: it writes them */
-	const uint32_t *active;		   /* how many of them have a shift; BPF's own, too */
 	unsigned int cpus;
 	struct sampling_counters *scratch; /* one for each CPU */
 	struct sampling_sites *sites;	   /* known so far */
@@ -19,7 +25,7 @@ struct sampling_maps {
 
 /* `program_fd`: sampling_pass_time. 0 or -errno; sampling_maps_fini() in either case. */
 int sampling_maps_init(struct sampling_maps *maps, int slots_fd, int counts_fd, int program_fd,
-		       const uint32_t *active, unsigned int cpus);
+		       const struct sampling_words *words, unsigned int cpus);
 void sampling_maps_fini(struct sampling_maps *maps);
 
 /* Ends the windows that no record has ended. */
@@ -31,7 +37,7 @@ uint32_t sampling_maps_active(const struct sampling_maps *maps);
 /* Now; 0: every flow is followed. */
 uint32_t sampling_maps_shift(const struct sampling_maps *maps, const struct sampling_site *site);
 
-/* Fills in all but the budget. */
+/* Fills in all but the budgets, which are there. */
 void sampling_maps_read(const struct sampling_maps *maps, struct sampling_stats *ret);
 
 #endif

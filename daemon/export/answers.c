@@ -221,7 +221,8 @@ static struct snapshot_letter *take_snapshot(struct answers *answers, size_t lis
 	view->drop_reason = answers->ops.drop_reason;
 	view->drop_reason_context = answers->ops.context;
 	view->degraded.at_ns[DEGRADED_HTTP] = answers->refused_ns;
-	view->http = (struct http_stats){ answers->requests, answers->refused, answers->forbidden };
+	view->http = (struct http_stats){ answers->requests, answers->refused, answers->forbidden,
+					  answers->turned_away };
 	/* Without /proc these stay 0, which is what can be said. */
 	process_read(&view->process);
 	view->collect_ns = clock_read(CLOCK_MONOTONIC) - began_ns;

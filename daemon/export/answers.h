@@ -63,7 +63,8 @@ struct answers {
 	struct export_ops ops;
 	struct mailbox *mailbox;
 	_Atomic uint64_t requests, refused, forbidden;
-	_Atomic uint64_t refused_ns; /* CLOCK_MONOTONIC, the last one; 0: none */
+	_Atomic uint64_t turned_away; /* connections */
+	_Atomic uint64_t refused_ns;  /* CLOCK_MONOTONIC, the last one; 0: none */
 	_Atomic uint32_t in_flight;
 };
 

@@ -12,11 +12,9 @@
 #include <unistd.h>
 
 #include "export/doors.h"
+#include "export/guests.h"
 #include "export/negotiate.h"
 
-/* Without these a handful of idle clients locks everybody else out. */
-#define CONNECTION_LIMIT 64u
-#define CONNECTION_LIMIT_PER_IP 16u
 #define CONNECTION_MEMORY ((size_t)32 * 1024)
 
 /* Smaller answers do not get smaller. */
@@ -26,6 +24,7 @@
 struct server {
 	struct http *http;
 	struct MHD_Daemon *daemon;
+	struct guests guests; /* its thread's */
 	uint16_t port;
 	bool is_unix;
 };
@@ -192,19 +191,46 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
 	*request = NULL;
 }
 
+/* libmicrohttpd has a limit of its own for each client, but tells nobody whom it turned away. */
+static enum MHD_Result admit(void *context, const struct sockaddr *client, socklen_t length)
+{
+	struct server *server = context;
+
+	if (length < sizeof(client->sa_family) || guests_has_room(&server->guests, client))
+		return MHD_YES;
+	server->http->answers.turned_away++;
+	return MHD_NO;
+}
+
+static void note_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+			    enum MHD_ConnectionNotificationCode code)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct server *server = context;
+
+	(void)socket_context;
+	if (!info || !info->client_addr)
+		return;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		guests_enter(&server->guests, info->client_addr);
+	else
+		guests_leave(&server->guests, info->client_addr);
+}
+
 /* Takes the descriptor over, also on failure. */
 static int serve(struct http *http, int fd, uint16_t port, bool is_unix, unsigned int idle_seconds)
 {
 	struct server *server = &http->servers[http->nr_servers];
 
 	*server = (struct server){ .http = http, .port = port, .is_unix = is_unix };
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, server,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTION_LIMIT,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, is_unix ? 0u : CONNECTION_LIMIT_PER_IP,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-		MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds, MHD_OPTION_NOTIFY_COMPLETED, completed,
-		server, MHD_OPTION_END);
+	server->daemon =
+		MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, admit, server, handle, server,
+				 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+				 GUESTS_MAX, MHD_OPTION_NOTIFY_CONNECTION, note_connection, server,
+				 MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+				 MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,
+				 MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_END);
 	if (!server->daemon) {
 		close(fd);
 		return -EIO;

@@ -24,6 +24,8 @@ void api_sampling(const struct export_view *view, struct json *json)
 
 	json_object_begin(json, "sampling");
 	json_u64(json, "budget", sampling->budget);
+	json_u64(json, "total_budget", sampling->total);
+	json_u64(json, "share", sampling->share);
 	json_u64(json, "active", sampling->active);
 	json_array_begin(json, "sites");
 	for (uint32_t i = 0; i < sampling->nr_rows; i++) {

@@ -29,6 +29,7 @@ struct http_stats {
 	uint64_t requests; /* begun */
 	uint64_t refused;  /* of those, 503: too many at once, or the data thread was busy */
 	uint64_t forbidden;
+	uint64_t turned_away; /* connections closed at once: their client had too many */
 };
 
 /* What the page and /-/ready say. */

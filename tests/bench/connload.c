@@ -20,6 +20,7 @@
 #define PORTS_MAX 64
 #define EVENTS_MAX 256
 #define BACKLOG 4096
+#define EPOLL_END (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
 /*
  * Who ends a connection, and how. In every mode the client keeps a connection until it saw the
@@ -87,14 +88,18 @@ static double seconds_since(const struct timespec *start)
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static int watch(struct load *load, int fd, uint32_t events, bool listening)
+/* Once for all that will happen: each event is told once, and taken whole. */
+static int watch(const struct load *load, int fd, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.fd = fd };
 
+	return epoll_ctl(load->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int begin(struct load *load, int fd, bool listening)
+{
 	if ((size_t)fd >= load->nr_talks)
 		return -EMFILE;
-	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, fd, &event))
-		return -errno;
 	load->talks[fd] = (struct talk){ .used = true, .listening = listening };
 	return 0;
 }
@@ -129,8 +134,9 @@ static int send_octets(int fd, uint32_t octets)
 	return 0;
 }
 
-/* Reads what is there: 1 at the end of the stream, 0 when more may come, -errno. */
-static int drain(struct load *load, int fd)
+/* Reads what is there: 1 at the end of the stream, 0 when more may come, -errno. Where the end is
+ * not `told` yet, it comes with an event of its own, and what fills no buffer is all there is. */
+static int drain(struct load *load, int fd, bool told)
 {
 	static char buffer[65536];
 
@@ -143,6 +149,8 @@ static int drain(struct load *load, int fd)
 			return errno == EAGAIN ? 0 : -errno;
 		load->talks[fd].received += (uint32_t)got;
 		load->octets += (uint64_t)got;
+		if (!told && (size_t)got < sizeof(buffer))
+			return 0;
 	}
 }
 
@@ -165,11 +173,11 @@ static void serve_request(struct load *load, int fd)
 		load->talks[fd].connected = true;
 }
 
-static void serve(struct load *load, int fd)
+static void serve(struct load *load, int fd, uint32_t events)
 {
 	const struct options *options = &load->options;
 	struct talk *talk = &load->talks[fd];
-	int end = drain(load, fd);
+	int end = drain(load, fd, events & EPOLL_END);
 
 	if (end < 0) {
 		load->reset += end == -ECONNRESET;
@@ -202,13 +210,16 @@ static void accept_all(struct load *load, int listener)
 			abort_at_close(fd);
 			continue;
 		}
-		if (watch(load, fd, EPOLLIN, false)) {
+		if (begin(load, fd, false)) {
 			load->live--;
 			load->failed++;
 			close(fd);
 			continue;
 		}
-		serve(load, fd);
+		if (!load->options.request)
+			serve_request(load, fd);
+		if (load->talks[fd].used && watch(load, fd, EPOLLIN | EPOLLRDHUP | EPOLLET))
+			finish(load, fd, &load->failed);
 	}
 }
 
@@ -229,7 +240,8 @@ static int listen_on(struct load *load, uint16_t port)
 		close(fd);
 		return err;
 	}
-	return watch(load, fd, EPOLLIN, true);
+	err = begin(load, fd, true);
+	return err ? err : watch(load, fd, EPOLLIN);
 }
 
 /* ---- client */
@@ -251,7 +263,9 @@ static int open_one(struct load *load)
 		close(fd);
 		return err;
 	}
-	err = watch(load, fd, EPOLLOUT, false);
+	err = begin(load, fd, false);
+	if (!err)
+		err = watch(load, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 	if (err) {
 		close(fd);
 		return err;
@@ -271,39 +285,44 @@ static void hold(struct load *load, int fd)
 	load->finished++;
 }
 
-static void client_connected(struct load *load, int fd)
+static void client_failed(struct load *load, int fd, int err)
+{
+	load->reset += err == -ECONNRESET;
+	finish(load, fd,
+	       err == -ECONNRESET && load->options.mode == MODE_SERVER_RST ? &load->finished :
+									     &load->failed);
+}
+
+static void client_connected(struct load *load, int fd, uint32_t events)
 {
 	const struct options *options = &load->options;
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+	socklen_t length = sizeof(int);
 	int err = 0;
-	socklen_t length = sizeof(err);
 
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &length);
+	if (events & EPOLLERR)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &length);
 	if (!err && options->hold) {
 		hold(load, fd);
 		return;
 	}
-	if (err || send_octets(fd, options->request) < 0) {
-		finish(load, fd, &load->failed);
+	err = err ? -err : send_octets(fd, options->request);
+	if (err < 0) {
+		client_failed(load, fd, err);
 		return;
 	}
 	load->talks[fd].connected = true;
 	if (options->mode == MODE_HALF || (options->mode == MODE_CLIENT && !options->reply))
 		shutdown(fd, SHUT_WR);
-	epoll_ctl(load->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
-static void client_readable(struct load *load, int fd)
+static void client_readable(struct load *load, int fd, uint32_t events)
 {
 	const struct options *options = &load->options;
 	bool had_reply = load->talks[fd].received >= options->reply;
-	int end = drain(load, fd);
+	int end = drain(load, fd, events & EPOLL_END);
 
 	if (end < 0) {
-		load->reset += end == -ECONNRESET;
-		finish(load, fd,
-		       end == -ECONNRESET && options->mode == MODE_SERVER_RST ? &load->finished :
-										&load->failed);
+		client_failed(load, fd, end);
 		return;
 	}
 	if (end) {
@@ -347,6 +366,7 @@ static int top_up(struct load *load)
 
 static void dispatch(struct load *load, const struct epoll_event *event, bool client)
 {
+	const uint32_t readable = EPOLLIN | EPOLL_END;
 	int fd = event->data.fd;
 	const struct talk *talk = &load->talks[fd];
 
@@ -355,11 +375,11 @@ static void dispatch(struct load *load, const struct epoll_event *event, bool cl
 	if (talk->listening)
 		accept_all(load, fd);
 	else if (!client)
-		serve(load, fd);
+		serve(load, fd, event->events);
 	else if (!talk->connected)
-		client_connected(load, fd);
-	else
-		client_readable(load, fd);
+		client_connected(load, fd, event->events);
+	if (client && talk->used && event->events & readable)
+		client_readable(load, fd, event->events);
 }
 
 static void report(const struct load *load, bool client)

@@ -68,7 +68,7 @@ struct harness {
 };
 
 /* Of the next harness_open(): records a slot may make in a window; 0 = no limit. */
-static uint32_t harness_sampling_budget;
+static uint32_t harness_sampling_budget, harness_sampling_total;
 #define HARNESS_SAMPLING_SEED 0x0123456789abcdefull
 
 static inline int harness_collect(void *context, void *data, size_t size)
@@ -195,6 +195,7 @@ static inline struct harness *harness_open_for(bool several)
 	config->netns = several ? 0 : harness->netns;
 	config->nr_cpus = harness->cpus;
 	config->sampling_budget = harness_sampling_budget;
+	config->sampling_total = harness_sampling_total;
 	config->sampling_seed = HARNESS_SAMPLING_SEED;
 	harness_choose(harness);
 	harness_rings(harness, harness->skel->maps.segment_rings, segment_fds);

@@ -152,6 +152,7 @@ static const struct member members[] = {
 	M(config, hz),
 	M(config, sampling_seed),
 	M(config, sampling_budget),
+	M(config, sampling_total),
 
 	M(segment_counters, received),
 	M(segment_counters, sent),

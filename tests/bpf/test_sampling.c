@@ -15,6 +15,8 @@
 #include <time.h>
 
 #define BUDGET 130u /* ten counted records */
+#define TOTAL 2600u /* of a crowd of listeners, none of which has a budget of its own */
+#define CROWD 16
 #define LOOPBACK 1u /* BPF_PROG_TEST_RUN runs as if on the namespace's loopback */
 #define FRAMES_MAX 100000u
 #define BATCH 64u /* the harness and its rings hold so many at ease */
@@ -23,6 +25,7 @@
 #define QUIET_PORT 6000
 #define TWIN_PORT 6001
 #define FIRST_PORT 6100 /* of the kinds of floods, one each */
+#define CROWD_PORT 6200
 #define CLOSED_PORT 20000
 
 static struct harness *harness;
@@ -370,12 +373,57 @@ static void others_are_left_alone(void **state)
 	close(listeners[1]);
 }
 
+static uint32_t shift_of_shares(void)
+{
+	return harness->skel->bss->sampling_all.control & 0xff;
+}
+
+/* So many listeners that they are beyond the total, and one that is quiet: it is left alone. */
+static void many_listeners(void **state)
+{
+	struct sampling_site quiet = port_site(QUIET_PORT), loud = port_site(CROWD_PORT);
+	int listeners[CROWD + 1] = { listen_at(QUIET_PORT) };
+	struct heard heard = { 0 };
+	uint64_t sent = 0;
+
+	(void)state;
+	for (uint16_t i = 0; i < CROWD; i++)
+		listeners[1 + i] = listen_at(CROWD_PORT + i);
+	while (sent < 12000 || !shift_of_shares() || !shift_at(&loud)) {
+		struct flow flow = flow_make(sent % 2);
+
+		assert_true(sent < FRAMES_MAX);
+		run(harness->skel->progs.xdp_ingress, &flow, (uint16_t)(CROWD_PORT + sent % CROWD),
+		    TCPF_SYN, false);
+		if (++sent % 4000 == 0)
+			run(harness->skel->progs.xdp_ingress, &flow, QUIET_PORT, TCPF_SYN, false);
+		if (sent % BATCH == 0)
+			hear(&heard);
+	}
+	hear(&heard);
+	assert_true(heard.raised > 0);
+	assert_int_equal(shift_at(&quiet), 0);
+	for (int i = 0; i <= CROWD; i++)
+		close(listeners[i]);
+}
+
+static void pass_time(uint32_t slot)
+{
+	const uint32_t question[4] = { slot };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = question,
+		    .data_size_in = sizeof(question));
+
+	assert_int_equal(
+		bpf_prog_test_run_opts(bpf_program__fd(harness->skel->progs.sampling_pass_time),
+				       &options),
+		0);
+}
+
 /* Nothing comes any more: time alone, which the daemon tells, lowers every shift to 0. */
 static void recovery(void **state)
 {
 	struct heard heard = { 0 };
 	struct timespec start, now;
-	uint32_t active;
 
 	(void)state;
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -383,44 +431,48 @@ static void recovery(void **state)
 	do {
 		for (uint32_t i = 0; i < SAMPLING_SLOTS; i++) {
 			struct sampling_slot slot;
-			const uint32_t question[4] = { i };
-			LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = question,
-				    .data_size_in = sizeof(question));
 
 			assert_int_equal(
 				bpf_map_lookup_elem(bpf_map__fd(harness->skel->maps.sampling_slots),
 						    &i, &slot),
 				0);
 			if (sampling_shift(&slot))
-				assert_int_equal(
-					bpf_prog_test_run_opts(
-						bpf_program__fd(
-							harness->skel->progs.sampling_pass_time),
-						&options),
-					0);
+				pass_time(i);
 		}
+		pass_time(SAMPLING_SLOTS); /* of all */
 		hear(&heard);
-		active = harness->skel->bss->sampling_active;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		assert_true((now.tv_sec - start.tv_sec) * 1000 < PATIENCE_MS);
-	} while (active);
+	} while (harness->skel->bss->sampling_active || shift_of_shares());
 	assert_true(heard.lowered > 0);
 	assert_int_equal(heard.raised, 0);
 }
 
-static int setup(void **state)
+static int open_with(uint32_t budget, uint32_t total)
 {
 	const uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
 	const uint8_t v6[16] = { [15] = 1 };
 
-	(void)state;
 	if (unshare(CLONE_NEWNET) || system("ip link set lo up"))
 		return -1;
-	harness_sampling_budget = BUDGET;
+	harness_sampling_budget = budget;
+	harness_sampling_total = total;
 	harness = harness_open();
 	harness_local(harness, v4);
 	harness_local(harness, v6);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return open_with(BUDGET, 0);
+}
+
+static int setup_crowd(void **state)
+{
+	(void)state;
+	return open_with(0, TOTAL);
 }
 
 static int teardown(void **state)
@@ -437,8 +489,13 @@ int main(void)
 		cmocka_unit_test(programs_agree_v4), cmocka_unit_test(programs_agree_v6),
 		cmocka_unit_test(recovery),	     cmocka_unit_test(others_are_left_alone),
 	};
+	static const struct CMUnitTest crowd_tests[] = {
+		cmocka_unit_test(many_listeners),
+		cmocka_unit_test(recovery),
+	};
 
 	if (geteuid())
 		return harness_skip();
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, teardown) |
+	       cmocka_run_group_tests(crowd_tests, setup_crowd, teardown);
 }

@@ -35,6 +35,7 @@ FIRING = 'ALERTS{alertstate="firing"}'
 # an alert is late by no more than a scrape and two evaluations, all of one second
 LATE_MOST = 3
 FLOOD, FLOOD_BATCH = 9000, 50
+LOAD, LOAD_RATE = 60_000, 20_000  # connections of either kind, and how many of them a second
 CLIENTS = 20
 TRIES = 3
 PORTS = itertools.count(7100)
@@ -209,12 +210,19 @@ def healthy(state):
 def load(state):
     since = state.quiet()
     before = state.daemon.metrics()("connections_opened_total", role="server")
+    reached = {}
     for mode in ("client", "server"):
-        connload(state.lab.b, state.lab.a, state.lab.ip(state.lab.a, IPV4), mode, 40000,
-                 concurrency=128, rate=20000)
+        report = connload(state.lab.b, state.lab.a, state.lab.ip(state.lab.a, IPV4), mode, LOAD,
+                          quiet=True, concurrency=128, rate=LOAD_RATE)
+        reached[mode] = report["rate"]
     opened = state.daemon.settled(30)("connections_opened_total", role="server") - before
-    check(opened >= 80000, f"only {opened} connections were seen")
-    check_equal("fired", state.evaluated(since), [])
+    check(opened >= 2 * LOAD, f"only {opened} connections were seen")
+    fired = state.evaluated(since)
+    rates = ", ".join(f"{rate:,.0f}/s where the {mode} closes" for mode, rate in reached.items())
+    short = min(reached.values()) < 0.95 * LOAD_RATE
+    print(f"# asked for {LOAD_RATE:,} connections/s, reached {rates}"
+          f"{'; more this machine did not make beside what else ran' if short else ''}")
+    check_equal("fired", fired, [])
 
 
 @case("a scan of closed and of firewalled ports fires nothing")

@@ -19,6 +19,7 @@ from witness import (
     BINARY, IPV4, IPV6, Daemon, Lab, accept, case, check, check_equal, client_of, listener, local_of,
     main, wait_until,
 )
+from witness.flood import Generator
 from witness.lab import endpoint
 from witness.load import connload
 from witness.spray import Spray
@@ -27,18 +28,18 @@ BUDGET = 2000  # records a second
 WINDOW_NS = 1 << 27
 FLOOD = 20_000
 LOUD, QUIET = 8080, 8081
+TOTAL, CROWD = 8000, 4  # records a second of all, and who needs more together
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 
 
 class Scene:
     """Two listeners at a, a daemon there, legitimate clients at b."""
 
-    def __init__(self, lab, mode, family, *flags):
+    def __init__(self, lab, mode, family, *flags, budget=BUDGET, ports=(LOUD, QUIET)):
         self.lab, self.family = lab, family
         self.address = lab.ip(lab.a, family)
-        self.listeners = {port: listener(lab.a, self.address, port, 512)
-                          for port in (LOUD, QUIET)}
-        self.daemon = Daemon(lab.a, f"--flood.budget={BUDGET}", *flags, device="v0", mode=mode)
+        self.listeners = {port: listener(lab.a, self.address, port, 512) for port in ports}
+        self.daemon = Daemon(lab.a, f"--flood.budget={budget}", *flags, device="v0", mode=mode)
         self.spray = Spray(lab, family)
 
     def __enter__(self):
@@ -89,10 +90,14 @@ class Scene:
         return {(row["port"], row["interface_index"]): row["to_shift"]
                 for row in self.daemon.find("sampling")}
 
+    def is_whole(self):
+        metrics = self.daemon.metrics()
+        return (metrics("sampling_sites") == 0 and
+                metrics("sampling_share") == metrics("sampling_budget"))
+
     def expect_recovery(self):
         """Every shift back at 0 and a window gone by; then both listeners are followed again."""
-        wait_until(lambda: self.daemon.metrics()("sampling_sites") == 0,
-                   lambda: f"still sampled: {self.daemon.find('sampling')[-3:]}")
+        wait_until(self.is_whole, lambda: f"still sampled: {self.daemon.find('sampling')[-3:]}")
         wait_until(lambda: not any(self.last_shifts().values()),
                    lambda: f"the last events: {self.last_shifts()}")
         last = self.daemon.find("sampling")[-1]
@@ -146,6 +151,18 @@ def flooded(scene, flags, ports):
         stop.set()
         thread.join()
         check_equal("errors", errors, [])
+
+
+@contextlib.contextmanager
+def generated(lab, ports, **options):
+    """The C generator's flood while the block runs; its report comes after it."""
+    generator, report = Generator(lab), {}
+    process = generator.start((IPV4,), ports, count=10**9, seconds=1000, **options)
+    try:
+        yield report
+    finally:
+        process.terminate()
+        report.update(generator.report(process))
 
 
 def each(function):
@@ -268,6 +285,39 @@ def completed(lab, mode):
         check(unfollowed > 0, "every birth was followed")
         check(moved(before, after, "unobservable_connections_total", reason="sampled") >=
               unfollowed, "some of them are not unobservable(sampled)")
+        scene.expect_recovery()
+        scene.expect_no_harm()
+
+
+@case("many listeners at once, beyond the budget of all xdp", "xdp")
+@case("many listeners at once, beyond the budget of all tcx", "tcx")
+def many_listeners(lab, mode):
+    """None of them has more than its own: all together have. The quiet one is followed whole."""
+    crowd = range(8200, 8200 + CROWD)
+    with Scene(lab, mode, IPV4, f"--flood.total={TOTAL}", budget=TOTAL,
+               ports=(LOUD, QUIET, *crowd)) as scene:
+        before = scene.daemon.settled()
+        check_equal("the share", before("sampling_share"), TOTAL)
+        with generated(lab, f"{crowd[0]}-{crowd[-1]}", kind="syn", rate=TOTAL) as report:
+            wait_until(lambda: scene.daemon.metrics()("sampling_share") < TOTAL,
+                       "the shares are whole", 60)
+            begin, first = time.monotonic_ns(), scene.daemon.metrics()
+            for _ in range(5):
+                scene.expect_followed(QUIET)
+                scene.expect_followed(LOUD)
+            last, end = scene.daemon.metrics(), time.monotonic_ns()
+        # windows are the clock's, whatever else runs: of each no more than the total, and some
+        made = moved(first, last, "records_attempted_total", ring="segment")
+        windows = (end - begin) / WINDOW_NS + 2
+        check(made <= 2 * windows * TOTAL * WINDOW_NS / 1e9,
+              f"{made} records in {windows:.0f} windows")
+        after = scene.daemon.settled()
+        syns = moved(before, after, "received_segments_total", kind="syn") - report["sent"]["syn"]
+        check(10 <= syns <= 20, f"{syns} SYNs are nobody's")
+        for port in (LOUD, QUIET):
+            check_equal("the others' shift", scene.shift(port), 0)
+        sampled = {row["port"] for row in scene.daemon.find("sampling")}
+        check(sampled and sampled <= set(crowd), f"sampled ports: {sampled}")
         scene.expect_recovery()
         scene.expect_no_harm()
 

@@ -9,7 +9,9 @@
 
 #include <sys/stat.h>
 
+#include "export/guests.h"
 #include "unit/live_server.h"
+#include "util.h"
 
 static void test_deaf_data_thread(void **state)
 {
@@ -54,6 +56,36 @@ static void test_max_requests(void **state)
 	assert_reply(request(connect_v6(http_port(fixture->http, 1)), "GET", "/metrics",
 			     "Host: a\r\n"),
 		     200, "tcpwitness_");
+	stop(fixture);
+}
+
+/* More connections of one client than it may have are closed at once, and counted; another's are
+ * not, and when one of its own ends there is room again. */
+static void test_greedy_client(void **state)
+{
+	struct fixture *fixture = *state;
+	struct http_settings settings = default_settings(fixture);
+	int fds[GUESTS_PER_CLIENT + 4];
+	uint16_t port;
+	char byte;
+
+	settings.idle_seconds = 120;
+	start(fixture, &settings);
+	port = http_port(fixture->http, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_v4("127.0.0.5", port);
+	for (size_t i = GUESTS_PER_CLIENT; i < ARRAY_SIZE(fds); i++)
+		assert_true(recv(fds[i], &byte, 1, 0) <= 0);
+	assert_reply(request(connect_v4("127.0.0.6", port), "GET", "/metrics", "Host: a\r\n"), 200,
+		     "\ntcpwitness_http_connections_refused_total 4\n");
+	for (size_t i = 0; i < GUESTS_PER_CLIENT; i++) {
+		send_request(fds[i], "GET", "/-/ready", "Host: a\r\n");
+		assert_reply(receive(fds[i]), 200, "ready");
+	}
+	assert_reply(request(connect_v4("127.0.0.5", port), "GET", "/-/ready", "Host: a\r\n"), 200,
+		     "ready");
+	for (size_t i = GUESTS_PER_CLIENT; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
 	stop(fixture);
 }
 
@@ -169,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_deaf_data_thread, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_max_requests, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_greedy_client, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_stop_while_waiting, make_folder,
 						remove_folder),
 		cmocka_unit_test_setup_teardown(test_telemetry_path, make_folder, remove_folder),

@@ -25,8 +25,10 @@ static struct export_view *new_view(bool sampled)
 	assert_non_null(view);
 	fake_snapshot(view);
 	sampling = &view->capture.sampling;
-	sampling->budget = 1000000;
+	sampling->budget = sampling->share = 1000000;
+	sampling->total = 2000000;
 	if (sampled) {
+		sampling->share = 250000;
 		sampling->active = 2;
 		sampling->nr_rows = 3;
 		sampling->rows[0] = (struct sampling_row){
@@ -83,6 +85,8 @@ static void test_series_from_the_start(void **state)
 		"record=\"state\"} 0",
 		"sampling_sites 0",
 		"sampling_budget 1000000",
+		"sampling_total_budget 2000000",
+		"sampling_share 1000000",
 		"sampling_changes_total{direction=\"raise\"} 0",
 		"sampling_suppressed_handshakes_total 0",
 		"listener_sampling_shift{listener=\"10.0.0.1:80\",netns=\"host\"} 0",
@@ -107,6 +111,7 @@ static void test_in_a_flood(void **state)
 		"sampling_suppressed_records_total{netns=\"\",port=\"other\",interface=\"\","
 		"record=\"drop\"} 3",
 		"sampling_sites 2",
+		"sampling_share 250000",
 		"sampling_changes_total{direction=\"raise\"} 5",
 		"sampling_changes_total{direction=\"lower\"} 3",
 		"sampling_suppressed_handshakes_total 7",
@@ -145,11 +150,13 @@ static void test_status(void **state)
 	(void)state;
 	api_status(view, &out);
 	text_char(&out, '\0');
-	assert_has(&out, "\"sampling\":{\"budget\":1000000,\"active\":2,\"sites\":["
-			 "{\"netns\":\"host\",\"port\":80,\"shift\":4,\"suppressed\":{"
-			 "\"segment\":500,\"drop\":0,\"retransmit\":7,\"reset\":0,\"state\":30},"
-			 "\"suppressed_handshakes\":6},"
-			 "{\"netns\":\"host\",\"interface_index\":2,\"shift\":1,");
+	assert_has(&out,
+		   "\"sampling\":{\"budget\":1000000,\"total_budget\":2000000,\"share\":250000,"
+		   "\"active\":2,\"sites\":["
+		   "{\"netns\":\"host\",\"port\":80,\"shift\":4,\"suppressed\":{"
+		   "\"segment\":500,\"drop\":0,\"retransmit\":7,\"reset\":0,\"state\":30},"
+		   "\"suppressed_handshakes\":6},"
+		   "{\"netns\":\"host\",\"interface_index\":2,\"shift\":1,");
 	text_free(&out);
 	view_free(view);
 }

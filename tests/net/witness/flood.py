@@ -30,7 +30,7 @@ class Generator:
         for family, gateway in GATEWAYS.items():
             lab.a.run("ip", "neigh", "replace", gateway, "lladdr", self._address(lab.b, "v1"),
                       "dev", "v0")
-            lab.a.run("ip", "route", "add", SOURCES[family], "via", gateway)
+            lab.a.run("ip", "route", "replace", SOURCES[family], "via", gateway)
 
     @staticmethod
     def _address(space, device):
