@@ -16,6 +16,7 @@ void sketch_add(struct sketch_union *sum, const struct source_sketch *sketch, ui
 
 		if (window->number != number && window->number + 1 != number)
 			continue;
+		sum->any = true;
 		for (uint32_t i = 0; i < SOURCES_REGISTERS; i++)
 			sum->registers[i] = MAX(sum->registers[i], window->registers[i]);
 	}
@@ -46,6 +47,8 @@ uint64_t sketch_estimate(const struct sketch_union *sum)
 	const double registers = SOURCES_REGISTERS;
 	double z = 0;
 
+	if (!sum->any)
+		return 0;
 	for (uint32_t i = 0; i < SOURCES_REGISTERS; i++)
 		ranks[MIN(sum->registers[i], SOURCES_RANK_MAX)]++;
 	if (ranks[0] == SOURCES_REGISTERS)

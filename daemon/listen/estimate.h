@@ -6,6 +6,7 @@
 #ifndef TCPWITNESS_ESTIMATE_H
 #define TCPWITNESS_ESTIMATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sketch.h"
@@ -13,6 +14,7 @@
 /* Several sketches as one: a source that is in more than one counts once. All zero at first. */
 struct sketch_union {
 	uint8_t registers[SOURCES_REGISTERS];
+	bool any; /* window is in it: else there is nothing to estimate */
 };
 
 /* Of `sketch`, the window `number` and the one before it. */

@@ -95,7 +95,6 @@ static void add_address(struct listener_row *row, const struct listener_address 
 static struct listener_row *group(struct listeners *listeners, size_t *ret_count)
 {
 	struct listener_row *rows = calloc(listeners->count + 1, sizeof(*rows));
-	struct listener_reading reading;
 	struct sketch_union sources;
 	size_t nr_rows = 0;
 
@@ -104,16 +103,13 @@ static struct listener_row *group(struct listeners *listeners, size_t *ret_count
 	qsort(listeners->all, listeners->count, sizeof(*listeners->all), by_key);
 	for (size_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->all[i];
-		const struct listener_counters counters =
-			listeners_read_counters(listeners, listener);
+		const struct listener_reading reading = listeners_read(listeners, listener);
 
 		if (!nr_rows || !same_address(&rows[nr_rows - 1].key, &listener->key)) {
 			rows[nr_rows++].key = listener->key;
 			sources = (struct sketch_union){ 0 };
 		}
-		add_member(&rows[nr_rows - 1], listener, &counters);
-		if (!listeners_read_raw(listeners, listener, &reading))
-			reading = (struct listener_reading){ 0 };
+		add_member(&rows[nr_rows - 1], listener, &reading.counters);
 		add_peaks(&rows[nr_rows - 1], listener, &reading, listeners->now_ns);
 		rows[nr_rows - 1].labelled |= listener->labelled;
 		listener_add_sources(listeners, listener, &sources);
@@ -144,17 +140,32 @@ size_t listeners_busiest(struct listeners *listeners, struct listener_row *rows,
 	return filled;
 }
 
-/* Whoever shares a row's address shares its label; what `other` has of them is not shown twice. */
+/* The first of an address in an array that is in order. */
+static size_t first_at(const struct listeners *listeners, const struct conn_key *key)
+{
+	size_t low = 0, high = listeners->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(&listeners->all[middle].key, key, sizeof(*key)) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Whoever shares a row's address shares its label; what `other` has of them is not shown twice.
+ * group() has left the array in order. */
 static void give_label(struct listeners *listeners, struct listener_row *row)
 {
-	row->labelled = true;
-	for (size_t i = 0; i < listeners->count; i++) {
-		struct listener *listener = &listeners->all[i];
+	size_t i = first_at(listeners, &row->key);
 
-		if (!same_address(&listener->key, &row->key))
-			continue;
-		listener->labelled = true;
-		counters_subtract(&row->counters, &listener->in_other);
+	row->labelled = true;
+	for (; i < listeners->count && same_address(&listeners->all[i].key, &row->key); i++) {
+		listeners->all[i].labelled = true;
+		counters_subtract(&row->counters, &listeners->all[i].in_other);
 	}
 }
 

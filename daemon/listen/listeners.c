@@ -35,11 +35,19 @@ void listeners_free(struct listeners *listeners)
 	free(listeners);
 }
 
+/* From where the last was found: looks at all of them come in the array's order, and what comes
+ * for one comes often. */
 static struct listener *find(struct listeners *listeners, uint64_t cookie)
 {
-	for (size_t i = 0; i < listeners->count; i++)
-		if (listeners->all[i].cookie == cookie)
-			return &listeners->all[i];
+	size_t at = listeners->found;
+
+	for (size_t i = 0; i < listeners->count; i++, at++) {
+		at = at < listeners->count ? at : 0;
+		if (listeners->all[at].cookie != cookie)
+			continue;
+		listeners->found = at;
+		return &listeners->all[at];
+	}
 	return NULL;
 }
 
@@ -133,16 +141,22 @@ static struct listener_counters read_own(const struct listeners *listeners,
 	return reading.counters;
 }
 
-struct listener_counters listeners_read_counters(const struct listeners *listeners,
-						 const struct listener *listener)
+struct listener_reading listeners_read(const struct listeners *listeners,
+				       const struct listener *listener)
 {
 	struct listener_reading reading;
 
-	if (!listeners_read_raw(listeners, listener, &reading))
-		return listener->in_other; /* nothing new */
+	if (!listeners_read_raw(listeners, listener, &reading)) /* nothing new */
+		return (struct listener_reading){ .counters = listener->in_other };
 	outcome_apply(&listener->outcome, listeners->test, listeners->ops.told, &reading.counters);
 	counters_add(&reading.counters, &listener->inherited);
-	return reading.counters;
+	return reading;
+}
+
+struct listener_counters listeners_read_counters(const struct listeners *listeners,
+						 const struct listener *listener)
+{
+	return listeners_read(listeners, listener).counters;
 }
 
 static void settle(struct listeners *listeners, struct listener *listener)

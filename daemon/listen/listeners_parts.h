@@ -62,6 +62,7 @@ struct listeners {
 	size_t labels_max;
 	struct listener *all;
 	size_t count, room;
+	size_t found; /* where in it the last one was that was asked for by its cookie */
 	struct listener_counters other; /* of all that had no label, the closed ones too */
 	enum syn_queue_test test;
 	uint64_t now_ns, settled_ns;
@@ -116,7 +117,9 @@ void counters_subtract(struct listener_counters *from, const struct listener_cou
 bool listeners_read_raw(const struct listeners *listeners, const struct listener *listener,
 			struct listener_reading *ret);
 
-/* As they are told, with what closed members of the address left to it. */
+/* As they are told, with what closed members of the address left to it; and the peaks. */
+struct listener_reading listeners_read(const struct listeners *listeners,
+				       const struct listener *listener);
 struct listener_counters listeners_read_counters(const struct listeners *listeners,
 						 const struct listener *listener);
 
