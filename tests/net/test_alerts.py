@@ -36,6 +36,8 @@ FIRING = 'ALERTS{alertstate="firing"}'
 LATE_MOST = 3
 FLOOD, FLOOD_BATCH = 9000, 50
 LOAD, LOAD_RATE = 60_000, 20_000  # connections of either kind, and how many of them a second
+# Enough that TIME_WAIT leaves most of the client's ports free: connect() tries one after another.
+LOAD_PORTS = "8000-8031"
 CLIENTS = 20
 TRIES = 3
 PORTS = itertools.count(7100)
@@ -213,7 +215,7 @@ def load(state):
     reached = {}
     for mode in ("client", "server"):
         report = connload(state.lab.b, state.lab.a, state.lab.ip(state.lab.a, IPV4), mode, LOAD,
-                          quiet=True, concurrency=128, rate=LOAD_RATE)
+                          quiet=True, concurrency=128, rate=LOAD_RATE, ports=LOAD_PORTS)
         reached[mode] = report["rate"]
     opened = state.daemon.settled(30)("connections_opened_total", role="server") - before
     check(opened >= 2 * LOAD, f"only {opened} connections were seen")
