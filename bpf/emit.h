@@ -2,7 +2,7 @@
 /*
  * The only place that reserves and submits records, and the only one that counts what was
  * refused. Submitting wakes nobody: a wake-up costs more than the record, and the consumer comes
- * by itself every 20 ms. It is kicked once, when a ring passes the half.
+ * by itself every 20 ms. It is kicked when a ring passes the half.
  */
 #ifndef TCPWITNESS_BPF_EMIT_H
 #define TCPWITNESS_BPF_EMIT_H
@@ -31,8 +31,15 @@ static __always_inline struct total_counters *emit_totals(void)
 /* linux kernel/bpf/ringbuf.c: a record takes its header and is rounded up to eight. */
 #define EMIT_RING_BYTES(size) (((size) + 8 + 7) & ~7ull)
 
-/* BPF_RB_FORCE_WAKEUP if a record of `size` takes the ring over the half, else no wake-up. */
-static __always_inline __u64 emit_wakeup(void *ring, __u64 size)
+/* How full a ring is costs 9 ns to ask: every so many records of a CPU and family (a power of two). */
+#define EMIT_ASK_EVERY 8
+/* So much further a ring may be when it is asked: no record is longer than this one. */
+#define EMIT_ASK_BYTES (EMIT_ASK_EVERY * EMIT_RING_BYTES(REC_SIZE_V6(rec_segment)))
+
+_Static_assert(EMIT_ASK_BYTES < RING_BYTES_MIN / 2, "the least ring is asked before it is full");
+
+/* BPF_RB_FORCE_WAKEUP if the ring has passed its half since it was last asked, else no wake-up. */
+static __always_inline __u64 emit_wakeup(void *ring)
 {
 	__u64 pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA); /* this record included */
 	__u64 half;
@@ -40,7 +47,7 @@ static __always_inline __u64 emit_wakeup(void *ring, __u64 size)
 	if (pending < RING_BYTES_MIN / 2)
 		return BPF_RB_NO_WAKEUP;
 	half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
-	if (pending >= half && pending - EMIT_RING_BYTES(size) < half)
+	if (pending >= half && pending - EMIT_ASK_BYTES < half)
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }
@@ -64,10 +71,11 @@ static __always_inline struct emission emit_reserve(void *rings, enum rec_ring f
 	struct emission emission = {};
 	struct rec_hdr *hdr;
 	void *ring;
+	__u64 turn;
 
 	if (!total)
 		return emission;
-	emit_count(&total->attempted[family]);
+	turn = __sync_fetch_and_add(&total->attempted[family], 1);
 	ring = bpf_map_lookup_elem(rings, &cpu);
 	hdr = ring ? bpf_ringbuf_reserve(ring, size, 0) : NULL;
 	if (!hdr) {
@@ -80,7 +88,7 @@ static __always_inline struct emission emit_reserve(void *rings, enum rec_ring f
 	hdr->netns = netns;
 	hdr->ts_ns = bpf_ktime_get_ns();
 	emission.record = hdr;
-	emission.flags = emit_wakeup(ring, size);
+	emission.flags = turn % EMIT_ASK_EVERY ? BPF_RB_NO_WAKEUP : emit_wakeup(ring);
 	return emission;
 }
 
