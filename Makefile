@@ -58,8 +58,6 @@ endif
 
 # ---- files ----------------------------------------------------------------------------------
 
-BPF_SOURCES := $(sort $(wildcard bpf/*.bpf.c))
-BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(O)/bpf/%.bpf.o)
 LIB_SOURCES := $(sort $(filter-out daemon/main.c,$(wildcard daemon/*.c daemon/*/*.c)))
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(O)/%.o)
 LIBRARY := $(O)/libtcpwitness.a
@@ -98,16 +96,16 @@ deps: ## install the Debian packages that build, run and test need (only what is
 deps-build:
 	.ci/deps $(PACKAGES_BUILD)
 
-# ---- BPF: each source an object, one linked object, one skeleton ------------------------------
+# ---- BPF: one object of all sources, without debugging sections; one skeleton ------------------
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/bpf/witness.o: bpf/witness.bpf.c
 	$(say) BPF $<
 	mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(O)/bpf/witness.bpf.o: $(BPF_OBJECTS)
+$(O)/bpf/witness.bpf.o: $(O)/bpf/witness.o
 	$(say) LINK $@
-	bpftool gen object $@ $^
+	bpftool gen object $@ $<
 
 $(O)/witness.skel.h: $(O)/bpf/witness.bpf.o
 	$(say) SKEL $@
@@ -257,5 +255,5 @@ clean: ## remove what was built
 
 FORCE:
 
--include $(BPF_OBJECTS:.o=.d) $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(O)/daemon/main.d
+-include $(O)/bpf/witness.d $(LIB_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(O)/daemon/main.d
 -include $(addsuffix .d,$(UNIT_TESTS) $(BPF_TESTS) $(NET_TOOLS) $(BENCH_PROGRAMS) $(FUZZERS))

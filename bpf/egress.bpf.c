@@ -287,11 +287,15 @@ static __always_inline bool egress_is_transit(struct __sk_buff *skb, const struc
 }
 
 /* What comes back may matter. By the packet's tuple, as what comes back has it. */
-static __always_inline void egress_wakes(const struct parsed_segment *segment)
+static __always_inline void egress_wakes(const struct parsed_segment *segment,
+					 const struct net *net)
 {
-	struct quiet quiet = quiet_at(segment->source, segment->source_port, segment->destination,
-				      segment->destination_port, segment->ipv6);
+	struct quiet quiet = {};
 
+	if (quiet_possible())
+		quiet = quiet_at(config.netns ?: segment_net_number(net), segment->source,
+				 segment->source_port, segment->destination,
+				 segment->destination_port, segment->ipv6);
 	quiet_end(&quiet);
 }
 
@@ -305,13 +309,13 @@ static __always_inline void egress(struct __sk_buff *skb, struct sighting *seen)
 	bool wanted = control;
 
 	if (control)
-		egress_wakes(segment);
+		egress_wakes(segment, net);
 	if (sk)
 		owner = egress_owner(sk, net, control, seen, &wanted);
 	if (config.netns)
 		seen->netns = config.netns;
 	else if (owner != OWNER_SOCKET || !seen->netns)
-		seen->netns = BPF_CORE_READ(net, ns.inum);
+		seen->netns = segment_net_number(net);
 	if (owner != OWNER_SOCKET && egress_is_transit(skb, seen, owner)) {
 		segment_ignore(seen, IGNORED_TRANSIT);
 		return;
@@ -363,5 +367,3 @@ int tc_egress_ip(struct __sk_buff *skb)
 {
 	return tc_egress(skb, 0);
 }
-
-char LICENSE[] SEC("license") __weak = "GPL";

@@ -261,8 +261,7 @@ static __always_inline void ingress_request(struct bpf_sock *sk, struct sighting
 	seen->snapshot.state = KS_NEW_SYN_RECV;
 	if (!req) /* one of MPTCP */
 		return;
-	known = xdp ? snapshot_listener_probed(req, &listener) :
-		      snapshot_listener(sk, req, &listener);
+	known = xdp ? snapshot_listener_at(req, &listener) : snapshot_listener(sk, req, &listener);
 	snapshot_request(req, known, &listener, &seen->snapshot);
 	if (acks && segment->ack != req->snt_isn + 1)
 		ingress_other_ack(seen, xdp);
@@ -331,8 +330,8 @@ static __always_inline __u32 ingress_netns(struct bpf_sock *sk, const struct sig
 {
 	struct tcp_sock *tp;
 
-	if (config.netns)
-		return config.netns;
+	if (quiet_possible())
+		return seen->netns;
 	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
 	if (tp)
 		return tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum;
@@ -344,15 +343,17 @@ static __always_inline void ingress(struct sighting *seen, bool xdp)
 	const struct parsed_segment *segment = &seen->segment;
 	bool control = segment->tcp_flags & SEGMENT_CONTROL;
 	bool wanted = control, recycles = false;
-	struct quiet quiet = quiet_at(segment->destination, segment->destination_port,
-				      segment->source, segment->source_port, segment->ipv6);
 	struct bpf_sock *sk;
+	struct quiet quiet;
 	__u8 state = KS_NONE;
 
+	if (quiet_possible())
+		seen->netns = segment_netns(seen->ctx, xdp);
+	quiet = quiet_at(seen->netns, segment->destination, segment->destination_port,
+			 segment->source, segment->source_port, segment->ipv6);
 	if (control) {
 		quiet_end(&quiet);
 	} else if (quiet_is(&quiet)) {
-		seen->netns = config.netns;
 		segment_count(seen);
 		return;
 	}
@@ -435,5 +436,3 @@ int tc_ingress_ip(struct __sk_buff *skb)
 {
 	return tc_ingress(skb, 0);
 }
-
-char LICENSE[] SEC("license") __weak = "GPL";

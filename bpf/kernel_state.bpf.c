@@ -17,7 +17,7 @@
  *   cookie; it says nothing that SYN_RECV->ESTABLISHED does not, so it is left out everywhere;
  * - MPTCP's own sockets use the same tracepoint with another protocol number;
  * - from 6.10 tcp_send_reset may have no socket, and some kernels let the verifier believe that it
- *   always has one: read sk and skb with bpf_probe_read_kernel only;
+ *   always has one: read sk and skb by KERNEL_READ only, never directly;
  * - what TIME_WAIT consumes is a "drop" to kfree_skb, a perfectly normal FIN too.
  *
  * Two tracepoints changed their prototype; the loader picks the variant by BTF.
@@ -135,7 +135,7 @@ static __always_inline __u32 state_netns(const struct sock *sk, int old_state, i
 
 static __always_inline void state_wakes(const struct tuple *tuple)
 {
-	struct quiet quiet = quiet_at(tuple->local, tuple->local_port, tuple->remote,
+	struct quiet quiet = quiet_at(tuple->netns, tuple->local, tuple->local_port, tuple->remote,
 				      tuple->remote_port, tuple->ipv6);
 
 	quiet_end(&quiet);
@@ -383,20 +383,22 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 				       __u32 reason)
 {
 	struct parsed_segment segment = {};
+	const struct net_device *dev;
 	struct total_counters *total;
+	const struct net *net = NULL;
 	struct sampling_site site;
-	struct net *net = NULL;
 	struct tuple tuple = {};
 	__u32 ifindex = 0;
 	__u8 state = KS_NONE;
 	__u64 cookie = 0;
 
 	if (sk) {
-		net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-		cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-		state = BPF_CORE_READ(sk, __sk_common.skc_state);
+		net = KERNEL_READ(struct sock, sk, __sk_common.skc_net.net);
+		cookie = KERNEL_READ(struct sock, sk, __sk_common.skc_cookie.counter);
+		state = KERNEL_READ(struct sock, sk, __sk_common.skc_state);
 	} else if (skb) {
-		net = BPF_CORE_READ(skb, dev, nd_net.net);
+		dev = KERNEL_READ(struct sk_buff, skb, dev);
+		net = KERNEL_READ(struct net_device, dev, nd_net.net);
 	}
 	tuple.netns = origin_netns_untrusted(net);
 	if (!tuple.netns)
@@ -407,7 +409,7 @@ static __always_inline void reset_sent(const struct sock *sk, const struct sk_bu
 	if (skb) { /* what provoked it: an arrived segment */
 		if (!skb_segment(skb, &segment))
 			return;
-		ifindex = BPF_CORE_READ(skb, skb_iif);
+		ifindex = KERNEL_READ(struct sk_buff, skb, skb_iif);
 		tuple_from(&segment, false, &tuple);
 	} else if (sk) {
 		tuple_of_untrusted(&sk->__sk_common, &tuple);
@@ -505,14 +507,15 @@ static __always_inline bool drop_is_local(const struct tuple *tuple)
  */
 static __always_inline __u32 drop_netns(const struct sk_buff *skb, const struct sock *rx_sk)
 {
-	const struct net_device *dev = BPF_CORE_READ(skb, dev);
+	const struct net_device *dev = KERNEL_READ(struct sk_buff, skb, dev);
 	const struct sock *sk = rx_sk;
 
-	if (!sk && (!dev || !BPF_CORE_READ(skb, skb_iif)))
-		sk = BPF_CORE_READ(skb, sk);
+	if (!sk && (!dev || !KERNEL_READ(struct sk_buff, skb, skb_iif)))
+		sk = KERNEL_READ(struct sk_buff, skb, sk);
 	if (sk)
-		return origin_netns_untrusted(BPF_CORE_READ(sk, __sk_common.skc_net.net));
-	return origin_netns_untrusted(BPF_CORE_READ(dev, nd_net.net));
+		return origin_netns_untrusted(
+			KERNEL_READ(struct sock, sk, __sk_common.skc_net.net));
+	return origin_netns_untrusted(KERNEL_READ(struct net_device, dev, nd_net.net));
 }
 
 /*
@@ -522,8 +525,8 @@ static __always_inline __u32 drop_netns(const struct sk_buff *skb, const struct 
 static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 				    const struct sock *rx_sk)
 {
-	__u16 protocol = BPF_CORE_READ(skb, protocol);
-	__u8 rx_state = rx_sk ? BPF_CORE_READ(rx_sk, __sk_common.skc_state) : KS_NONE;
+	__u16 protocol = KERNEL_READ(struct sk_buff, skb, protocol);
+	__u8 rx_state = rx_sk ? KERNEL_READ(struct sock, rx_sk, __sk_common.skc_state) : KS_NONE;
 	__u32 slot = reason < DROP_REASONS_MAX ? reason : DROP_REASONS_MAX - 1;
 	struct parsed_segment segment = {};
 	struct total_counters *total;
@@ -540,7 +543,7 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 	tuple.netns = drop_netns(skb, rx_sk);
 	if (!tuple.netns || !skb_segment(skb, &segment))
 		return;
-	sent = BPF_CORE_READ(skb, sk) && !BPF_CORE_READ(skb, skb_iif);
+	sent = KERNEL_READ(struct sk_buff, skb, sk) && !KERNEL_READ(struct sk_buff, skb, skb_iif);
 	tuple_from(&segment, sent, &tuple);
 	if (!sent && !rx_sk && !drop_is_local(&tuple))
 		return;
@@ -555,7 +558,7 @@ static __always_inline void dropped(const struct sk_buff *skb, __u32 reason,
 		drop_refused(reason, rx_sk);
 	if (segment.payload_bytes && !(segment.tcp_flags & (TCPF_SYN | TCPF_FIN | TCPF_RST)))
 		return;
-	ifindex = BPF_CORE_READ(skb, skb_iif);
+	ifindex = KERNEL_READ(struct sk_buff, skb, skb_iif);
 	site = sample_site(&tuple, stray, ifindex);
 	if (!sample_tuple(&site, &tuple, SAMPLING_DROP, &flags))
 		return;
@@ -582,5 +585,3 @@ int BPF_PROG(on_kfree_skb_nosk, struct sk_buff *skb, void *location, __u32 reaso
 	dropped(skb, reason, NULL);
 	return 0;
 }
-
-char LICENSE[] SEC("license") __weak = "GPL";

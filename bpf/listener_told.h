@@ -72,7 +72,7 @@ static __always_inline void drop_refused(__u32 reason, const struct sock *rx_sk)
 	if (!DROP_REASON_IS(reason, SKB_DROP_REASON_TCP_LISTEN_OVERFLOW) &&
 	    !DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))
 		return;
-	cell = listener_cell(BPF_CORE_READ(rx_sk, __sk_common.skc_cookie.counter));
+	cell = listener_cell(KERNEL_READ(struct sock, rx_sk, __sk_common.skc_cookie.counter));
 	if (!cell)
 		return;
 	if (DROP_REASON_IS(reason, SKB_DROP_REASON_NO_SOCKET))

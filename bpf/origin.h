@@ -46,7 +46,7 @@ static __always_inline __u32 origin_netns_untrusted(const struct net *net)
 
 	if (config.netns && our_net)
 		return (__u64)net == our_net ? config.netns : 0;
-	inum = net ? BPF_CORE_READ(net, ns.inum) : 0;
+	inum = net ? KERNEL_READ(struct net, net, ns.inum) : 0;
 	if (!config.netns)
 		return origin_watched(inum);
 	return inum == config.netns ? inum : 0;
@@ -116,9 +116,9 @@ static __always_inline bool ipv6_leads_to_tcp(const unsigned char *header, __u8 
  */
 static __always_inline bool skb_segment(const struct sk_buff *skb, struct parsed_segment *ret)
 {
-	__u16 network = BPF_CORE_READ(skb, network_header);
-	__u16 transport = BPF_CORE_READ(skb, transport_header);
-	unsigned char *head = BPF_CORE_READ(skb, head);
+	__u16 network = KERNEL_READ(struct sk_buff, skb, network_header);
+	__u16 transport = KERNEL_READ(struct sk_buff, skb, transport_header);
+	unsigned char *head = KERNEL_READ(struct sk_buff, skb, head);
 	__u8 ip[PARSE_IPV6_BYTES], tcp[PARSE_TCP_BYTES];
 	__u32 total_bytes, header_bytes;
 

@@ -13,7 +13,8 @@
  * state. Whoever remembers a flow looks at the state again afterwards, so of a change meanwhile
  * one of the two takes notice.
  *
- * Only where one namespace is watched: of several, which one it is must be asked of the socket.
+ * Only where it costs nothing to know in which namespace a segment is. Where several are watched
+ * and there is no cast, that must be asked of the socket.
  */
 #ifndef TCPWITNESS_BPF_QUIET_H
 #define TCPWITNESS_BPF_QUIET_H
@@ -22,7 +23,7 @@
 
 #include "maps.h"
 
-#include "sampling.h"
+#include "quiet_hash.h"
 
 /* Of this flow: where it is remembered, and as what. */
 struct quiet {
@@ -30,24 +31,23 @@ struct quiet {
 	__u64 hash;
 };
 
-/* `local`: the end that is ours. Who does not know the seed cannot make flows meet. */
-static __always_inline struct quiet quiet_at(const __u32 local[4], __u16 local_port,
+static __always_inline bool quiet_possible(void)
+{
+	return config.netns || config.casts;
+}
+
+/* `local`: the end that is ours. */
+static __always_inline struct quiet quiet_at(__u32 netns, const __u32 local[4], __u16 local_port,
 					     const __u32 remote[4], __u16 remote_port, bool ipv6)
 {
+	struct quiet_flow flow = { local, remote, netns, local_port, remote_port, ipv6 };
 	struct quiet quiet = {};
-	__u64 hash = config.sampling_seed ^ ((__u64)local[0] << 32 | remote[0]);
 	__u32 index;
 
-	if (!config.netns)
+	if (!quiet_possible())
 		return quiet;
-	if (ipv6) {
-		hash = sampling_mix(hash) ^ ((__u64)local[1] << 32 | remote[1]);
-		hash = sampling_mix(hash) ^ ((__u64)local[2] << 32 | remote[2]);
-		hash = sampling_mix(hash) ^ ((__u64)local[3] << 32 | remote[3]);
-	}
-	hash = sampling_mix(hash) ^ ((__u64)local_port << 16 | remote_port);
-	quiet.hash = sampling_mix(hash) | 1; /* never that of an empty slot */
-	index = quiet.hash >> 32 & (QUIET_FLOWS - 1);
+	quiet.hash = quiet_hash(&flow, config.sampling_seed);
+	index = quiet_slot(quiet.hash);
 	quiet.slot = bpf_map_lookup_elem(&quiet_flows, &index);
 	return quiet;
 }

@@ -23,5 +23,3 @@ int sampling_pass_time(struct xdp_md *ctx)
 		sample_pass_time(question->slot);
 	return XDP_PASS;
 }
-
-char LICENSE[] SEC("license") __weak = "GPL";

@@ -126,21 +126,31 @@ static __always_inline void segment_options(struct sighting *seen, bool xdp)
 
 /*
  * The namespace of the device that a context is about. Where there are several, the kernel's own
- * structure behind the context says it: helpers for that are newer than the kernels we run on. Each
- * step of the way is a probing read, some 35 ns; a socket at hand says it for nothing.
+ * structure behind the context says it: helpers for that are newer than the kernels we run on.
+ * Where there is no cast, each step of the way is a probing read, and a socket at hand says it for
+ * nothing.
  */
 static __always_inline const struct net *segment_net(void *ctx, bool xdp)
 {
+	if (config.casts && xdp)
+		return KERNEL_CAST(struct xdp_buff, ctx)->rxq->dev->nd_net.net;
+	if (config.casts)
+		return KERNEL_CAST(struct sk_buff, ctx)->dev->nd_net.net;
 	if (xdp)
 		return BPF_CORE_READ((const struct xdp_buff *)ctx, rxq, dev, nd_net.net);
 	return BPF_CORE_READ((const struct sk_buff *)ctx, dev, nd_net.net);
+}
+
+static __always_inline __u32 segment_net_number(const struct net *net)
+{
+	return KERNEL_READ(struct net, net, ns.inum);
 }
 
 static __always_inline __u32 segment_netns(void *ctx, bool xdp)
 {
 	if (config.netns)
 		return config.netns;
-	return BPF_CORE_READ(segment_net(ctx, xdp), ns.inum);
+	return segment_net_number(segment_net(ctx, xdp));
 }
 
 static __always_inline struct segment_counters *segment_counters(const struct sighting *seen)

@@ -119,5 +119,3 @@ NAME_TYPE(rec_state);
 NAME_TYPE(rec_listen);
 NAME_TYPE(rec_socket);
 NAME_TYPE(rec_sampling);
-
-char LICENSE[] SEC("license") __weak = "GPL";

@@ -9,7 +9,8 @@ struct config {
 	__u32 netns; /* inode number of the one watched network namespace; 0: see map `namespaces` */
 	__u32 nr_cpus;	 /* possible CPUs: one ring of each family per CPU */
 	__u8 rst_reason; /* tcp_send_reset carries a reason (6.10+), found from BTF */
-	__u8 reserved[3];
+	__u8 casts;	 /* there is bpf_rdonly_cast() (6.2+), found from BTF */
+	__u8 reserved[2];
 	__u32 hz;	       /* jiffies a second */
 	__u64 sampling_seed;   /* of the flows' hash, see sampling.h: nobody else's to know */
 	__u32 sampling_budget; /* records of one slot a window; 0: no limit */

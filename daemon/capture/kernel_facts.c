@@ -68,6 +68,11 @@ unsigned int kernel_facts_tracepoint(const struct kernel_facts *facts, const cha
 	return btf_vlen(type) - 1u; /* less the context */
 }
 
+bool kernel_facts_has_function(const struct kernel_facts *facts, const char *name)
+{
+	return btf__find_by_name_kind(facts->btf, name, BTF_KIND_FUNC) > 0;
+}
+
 void kernel_facts_drop_reasons(const struct kernel_facts *facts, struct drop_reasons *ret_reasons)
 {
 	int id = btf__find_by_name_kind(facts->btf, "skb_drop_reason", BTF_KIND_ENUM);

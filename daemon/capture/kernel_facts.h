@@ -24,6 +24,9 @@ void kernel_facts_free(struct kernel_facts *facts);
 /* Arguments of the tracepoint `name` as its raw program sees them; 0: no such tracepoint. */
 unsigned int kernel_facts_tracepoint(const struct kernel_facts *facts, const char *name);
 
+/* Does BPF have this function of the kernel's? */
+bool kernel_facts_has_function(const struct kernel_facts *facts, const char *name);
+
 void kernel_facts_drop_reasons(const struct kernel_facts *facts, struct drop_reasons *ret_reasons);
 
 bool kernel_facts_has_drop_reason(const struct kernel_facts *facts, const char *name);

@@ -206,6 +206,7 @@ static int load(struct loader *loader, const struct loader_settings *settings)
 		.sampling_budget = sampling_window_budget(settings->sampling_budget),
 		.sampling_total = sampling_window_budget(settings->sampling_total),
 		.rst_reason = kernel_facts_tracepoint(loader->facts, "tcp_send_reset") >= 3,
+		.casts = kernel_facts_has_function(loader->facts, "bpf_rdonly_cast"),
 	};
 	int err;
 

@@ -161,11 +161,13 @@ static inline void harness_enter(struct harness *harness, struct bpf_map *map, i
 static inline void harness_choose(struct harness *harness)
 {
 	struct kernel_facts *facts;
+	struct config *config = (struct config *)&harness->skel->rodata->config;
 	bool has_reason, has_receiver;
 
 	assert_int_equal(kernel_facts_new(NULL, &facts), 0);
 	has_reason = kernel_facts_tracepoint(facts, "tcp_send_reset") >= 3;
 	has_receiver = kernel_facts_tracepoint(facts, "kfree_skb") >= 4;
+	config->casts = kernel_facts_has_function(facts, "bpf_rdonly_cast");
 	harness->has_reset_reason = has_reason;
 	harness->has_drop_receiver = has_receiver;
 	bpf_program__set_autoload(harness->skel->progs.on_send_reset, has_reason);

@@ -148,6 +148,7 @@ static const struct member members[] = {
 	M(config, netns),
 	M(config, nr_cpus),
 	M(config, rst_reason),
+	M(config, casts),
 	M(config, reserved),
 	M(config, hz),
 	M(config, sampling_seed),
