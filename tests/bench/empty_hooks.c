@@ -24,26 +24,31 @@
 
 #define TCX_NEXT (-1)
 
-static const char *const tracepoints[] = {
-	"inet_sock_set_state",	 "kfree_skb",	   "tcp_retransmit_skb",
-	"tcp_retransmit_synack", "tcp_send_reset", "tcp_receive_reset",
+/* And what its program is called. */
+static const struct {
+	const char *tracepoint, *name;
+} tracepoints[] = {
+	{ "inet_sock_set_state", "empty_state" },  { "kfree_skb", "empty_drop" },
+	{ "tcp_retransmit_skb", "empty_retrans" }, { "tcp_retransmit_synack", "empty_synack" },
+	{ "tcp_send_reset", "empty_reset" },	   { "tcp_receive_reset", "empty_reset" },
 };
 
-static int load(enum bpf_prog_type type, int verdict, const struct bpf_prog_load_opts *options)
+static int load(enum bpf_prog_type type, const char *name, int verdict,
+		const struct bpf_prog_load_opts *options)
 {
 	const struct bpf_insn code[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_prog_load(type, "empty", "GPL", code, ARRAY_SIZE(code), options);
+	int fd = bpf_prog_load(type, name, "GPL", code, ARRAY_SIZE(code), options);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int link_to_device(uint32_t ifindex, enum bpf_prog_type type, int verdict,
+static int link_to_device(uint32_t ifindex, enum bpf_prog_type type, const char *name, int verdict,
 			  unsigned int attach_type)
 {
-	int program = load(type, verdict, NULL);
+	int program = load(type, name, verdict, NULL);
 
 	if (program < 0)
 		return program;
@@ -52,16 +57,16 @@ static int link_to_device(uint32_t ifindex, enum bpf_prog_type type, int verdict
 		       0;
 }
 
-static int attach_to_tracepoint(const char *name)
+static int attach_to_tracepoint(const char *tracepoint, const char *name)
 {
-	int id = libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP);
+	int id = libbpf_find_vmlinux_btf_id(tracepoint, BPF_TRACE_RAW_TP);
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
 		    .attach_btf_id = (uint32_t)id);
 	int program;
 
 	if (id < 0)
 		return id;
-	program = load(BPF_PROG_TYPE_TRACING, 0, &options);
+	program = load(BPF_PROG_TYPE_TRACING, name, 0, &options);
 	if (program < 0)
 		return program;
 	return bpf_raw_tracepoint_open(NULL, program) < 0 ? -errno : 0;
@@ -71,15 +76,16 @@ static int attach_to_tracepoint(const char *name)
 static int attach_all(uint32_t ifindex, const char *mode)
 {
 	int err = !strcmp(mode, "xdp") ?
-			  link_to_device(ifindex, BPF_PROG_TYPE_XDP, XDP_PASS, BPF_XDP) :
-			  link_to_device(ifindex, BPF_PROG_TYPE_SCHED_CLS, TCX_NEXT,
-					 ATTACH_TYPE_TCX_INGRESS);
+			  link_to_device(ifindex, BPF_PROG_TYPE_XDP, "empty_ingress", XDP_PASS,
+					 BPF_XDP) :
+			  link_to_device(ifindex, BPF_PROG_TYPE_SCHED_CLS, "empty_ingress",
+					 TCX_NEXT, ATTACH_TYPE_TCX_INGRESS);
 
 	if (!err)
-		err = link_to_device(ifindex, BPF_PROG_TYPE_SCHED_CLS, TCX_NEXT,
+		err = link_to_device(ifindex, BPF_PROG_TYPE_SCHED_CLS, "empty_egress", TCX_NEXT,
 				     ATTACH_TYPE_TCX_EGRESS);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(tracepoints); i++)
-		err = attach_to_tracepoint(tracepoints[i]);
+		err = attach_to_tracepoint(tracepoints[i].tracepoint, tracepoints[i].name);
 	return err;
 }
 

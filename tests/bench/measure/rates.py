@@ -69,6 +69,11 @@ def conntrack(lab):
         lab.a.nft()
 
 
+def empty_hooks(lab, mode):
+    """Programs that do nothing, on the daemon's hooks. Yields the process that holds them."""
+    return started(lab.a, program("empty_hooks"), DEVICE, mode, until="ready")
+
+
 def others(lab):
     """Beside us: {name: (what it is, context manager's function)}."""
     def of(*command):
@@ -76,7 +81,7 @@ def others(lab):
 
     @contextlib.contextmanager
     def hooks(mode):
-        with started(lab.a, program("empty_hooks"), DEVICE, mode, until="ready") as process:
+        with empty_hooks(lab, mode) as process:
             yield functools.partial(cpu_ns, process.pid)
 
     def empty(mode):
@@ -198,7 +203,7 @@ class Spent:
             report = connload_run(lab, count, rate=rate)
             self.user_us = (daemon_cpu_ns(daemon) - cpu) / 1e3 / report["finished"]
             after = settled(daemon)
-            with Programs(daemon) as programs:
+            with Programs(daemon.process) as programs:
                 fewer = connload_run(lab, count / 4, rate=rate)["finished"]
                 ran = programs.since().values()
                 self.runs = sum(row[0] for row in ran) / fewer
@@ -234,21 +239,30 @@ def per_connection(options):
 
 
 def live_programs(options):
-    """ns a run of each program under the saturating load."""
-    seen = {}
+    """ns a run of each program under the saturating load, and of some that do nothing."""
+    seen, empty = {}, {}
+
+    def ran(mode, process, rows):
+        with Programs(process) as programs:
+            load()
+            for name, (runs, ns) in programs.since().items():
+                if runs >= load.count:
+                    rows.setdefault((mode, name), []).append(ns / runs)
     with bench_lab() as lab, connload_server(lab) as server:
         load = Load(lab, server, options.seconds(1), HOW["fin"])
         for _ in range(options.rounds(3)):
             for mode in ("tcx", "xdp"):
-                with watching(lab, mode=mode) as daemon, Programs(daemon) as programs:
-                    load()
-                    for name, (runs, ns) in programs.since().items():
-                        if runs >= load.count:
-                            seen.setdefault((mode, name), []).append(ns / runs)
+                with watching(lab, mode=mode) as daemon:
+                    ran(mode, daemon.process, seen)
+                with empty_hooks(lab, mode) as process:
+                    ran(mode, process, empty)
     for (mode, name), values in sorted(seen.items()):
         yield Figure(f"live.{mode}.{name}", f"`{name}` under the saturating load, capture by "
                      f"{mode}: ns a run (kernel.bpf_stats, its own time included)", "ns", values,
                      (AT_MOST, 250), detail=name.endswith("_nested"))
+    for (mode, name), values in sorted(empty.items()):
+        yield Figure(f"live.{mode}.{name}", f"a program that does nothing ({name}) in its place, "
+                     f"{mode}: ns a run, measured the same way", "ns", values)
 
 
 def cores(options):

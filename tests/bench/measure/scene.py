@@ -192,9 +192,9 @@ def resident_bytes(daemon):
     return total
 
 
-def descriptors(daemon):
+def descriptors(process):
     """The fdinfo of each of its descriptors, as a dict."""
-    directory = f"/proc/{daemon.process.pid}/fdinfo"
+    directory = f"/proc/{process.pid}/fdinfo"
     for name in os.listdir(directory):
         with contextlib.suppress(OSError), open(f"{directory}/{name}", encoding="utf-8") as file:
             yield dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
@@ -202,7 +202,7 @@ def descriptors(daemon):
 
 def map_bytes(daemon):
     """Memory of its BPF maps."""
-    maps = {info["map_id"]: int(info["memlock"]) for info in descriptors(daemon)
+    maps = {info["map_id"]: int(info["memlock"]) for info in descriptors(daemon.process)
             if "map_id" in info}
     return sum(maps.values())
 
@@ -213,13 +213,13 @@ def settled(daemon):
 
 
 class Programs:
-    """What kernel.bpf_stats counts of the daemon's programs. A context manager: the counting
+    """What kernel.bpf_stats counts of a process's programs. A context manager: the counting
     costs something itself, so it is on only inside."""
 
     SWITCH = "/proc/sys/kernel/bpf_stats_enabled"
 
-    def __init__(self, daemon):
-        self.daemon = daemon
+    def __init__(self, process):
+        self.process = process
 
     def __enter__(self):
         with open(self.SWITCH, encoding="ascii") as file:
@@ -234,14 +234,16 @@ class Programs:
             file.write(self.before)
 
     def read(self):
-        """{name: (runs, ns)}"""
-        wanted = {int(info["prog_id"]) for info in descriptors(self.daemon) if "prog_id" in info}
+        """{name: (runs, ns)}, of those with one name together"""
+        wanted = {int(info["prog_id"]) for info in descriptors(self.process)
+                  if "prog_id" in info}
         done = subprocess.run(["bpftool", "prog", "show", "-j"], stdout=subprocess.PIPE,
                               check=True)
         found = {}
         for row in json.loads(done.stdout):
             if row["id"] in wanted:
-                found[row["name"]] = (row.get("run_cnt", 0), row.get("run_time_ns", 0))
+                runs, ns = found.get(row["name"], (0, 0))
+                found[row["name"]] = (runs + row.get("run_cnt", 0), ns + row.get("run_time_ns", 0))
         return found
 
     def since(self):
