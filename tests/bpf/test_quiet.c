@@ -288,7 +288,7 @@ static void detach(void)
 		if (world.links[i] >= 0)
 			close(world.links[i]);
 		else if (clsact_is_attached(ifindex, i))
-			assert_int_equal(clsact_detach(ifindex, i), 0);
+			assert_true(clsact_detach(ifindex, i) >= 0);
 		world.links[i] = -1;
 	}
 }
