@@ -42,9 +42,12 @@ static bool sent_was_dropped(const struct circumstances *at, const char **ret_re
 	return at->conn->evidence & EVIDENCE_SENT_DROPPED && at->drop_reason;
 }
 
+/* And connect() waits: a SYN that the neighbour's queue gives up after its time (6.1 keeps the
+ * second one for three seconds more) may outlive its socket. */
 static bool syn_was_dropped(const struct circumstances *at, const char **ret_reason)
 {
-	return !(at->conn->flags & CONN_WIRE_SEEN) && sent_was_dropped(at, ret_reason);
+	return !(at->conn->flags & CONN_WIRE_SEEN) && at->look->state == KS_SYN_SENT &&
+	       sent_was_dropped(at, ret_reason);
 }
 
 static bool filtered(const struct circumstances *at, const char **ret_reason)

@@ -42,6 +42,18 @@ static void syn_never_leaves(void **state)
 	assert_int_equal(stats_of(bench)->unobservable[UNOBSERVABLE_UNTAPPED], 0);
 }
 
+/* ARP gives up: ICMP of our own ends the connect(), its second SYN is dropped three seconds later. */
+static void syn_is_dropped_when_connect_is_over(void **state)
+{
+	struct bench *bench = *state;
+
+	bench_drop(bench, true, S, 500, 0);
+	bench->kernel = nothing();
+	bench_wait(bench, 2 * NS_PER_SEC);
+	assert_no_divergence(bench);
+	assert_int_equal(stats_of(bench)->entries, 0);
+}
+
 /* What no tap sees and no drop tells of went another way. */
 static void syn_by_another_way_is_untapped(void **state)
 {
@@ -398,6 +410,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(syn_is_dropped_on_its_way_out),
 		TEST(syn_never_leaves),
+		TEST(syn_is_dropped_when_connect_is_over),
 		TEST(syn_by_another_way_is_untapped),
 		TEST(drop_inside_tcp_begins_nothing),
 		TEST(syn_queue_full),
