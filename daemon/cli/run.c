@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/param.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -536,6 +537,18 @@ static void loop(struct run *run)
 	turn(run, clock_read(CLOCK_MONOTONIC), true);
 }
 
+/* Each interface takes two files or three. The usual soft limit is low for the sake of select(2),
+ * which nobody here calls. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int cli_run(int argc, char **argv)
 {
 	char why[SETTINGS_WHY_BYTES];
@@ -553,6 +566,7 @@ int cli_run(int argc, char **argv)
 		return cli_usage_error("%s", why);
 	}
 	log_init((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	raise_file_limit();
 	err = open_all(&run);
 	if (!err)
 		loop(&run);

@@ -250,9 +250,21 @@ def memory_refused():
         expect_judged(lab, daemon)
 
 
+@contextlib.contextmanager
+def few_files():
+    """What begins inside has the soft limit of open files that a login has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @case("more interfaces than counters")
 def interfaces_beyond_counters():
-    """Those beyond share one; the sums stay exact, and so are the others' own."""
+    """Those beyond share one; the sums stay exact, and so are the others' own. They take more files
+    than the soft limit has."""
     first, count = 1000, 516
     with Lab("limit") as lab:
         lab.a.run("ip", "-batch", "-", input="".join(
@@ -261,7 +273,7 @@ def interfaces_beyond_counters():
                 f"link set d{number} up\n" for number in (one, two))
             for one, two in zip(range(first, first + count, 2),
                                 range(first + 1, first + count, 2))))
-        with Daemon(lab.a, mode="tcx") as daemon:
+        with few_files(), Daemon(lab.a, mode="tcx") as daemon:
             def watched_now():
                 return len({have["interface"] for have, value in
                             daemon.metrics().series("interface_info") if value} - {"lo"})
