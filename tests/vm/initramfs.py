@@ -17,8 +17,8 @@ GUEST_TOP = "/tcpwitness"
 
 PROGRAMS = ["python3.11", "ip", "tc", "ss", "nft", "nsenter", "conntrack", "ethtool",
             "setpriv", "unshare", "dash"]
-APPLETS = ["mount", "mkdir", "insmod", "poweroff", "sync", "cat", "sleep", "timeout", "uname",
-           "cp", "rm"]
+APPLETS = ["mount", "umount", "mkdir", "insmod", "poweroff", "sync", "cat", "sleep", "timeout",
+           "uname", "cp", "rm"]
 # those that a test needs; what they depend on follows
 MODULES = [
     "veth", "dummy", "tun", "8021q", "bonding", "bridge", "macvlan", "sch_ingress", "cls_bpf",
