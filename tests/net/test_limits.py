@@ -73,7 +73,7 @@ def small_disk(octets):
     try:
         yield directory, fill, lambda: os.unlink(filler)
     finally:
-        execute("umount", "--lazy", directory)
+        execute("umount", "-l", directory)
         os.rmdir(directory)
 
 
