@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The only place that reserves and submits records, and the only one that counts what was
- * refused. Submitting wakes nobody: a wake-up costs more than the record, and the consumer comes
- * by itself every 20 ms. It is kicked when a ring passes the half.
+ * refused. Submitting wakes nobody: a wake-up costs more than the record, and under load the
+ * consumer comes by itself before an eighth of a ring is filled (daemon/cli/pace.h). It is kicked
+ * when a ring passes the half, and by the first record when it sleeps because none came.
  */
 #ifndef TCPWITNESS_BPF_EMIT_H
 #define TCPWITNESS_BPF_EMIT_H

@@ -64,7 +64,7 @@ def soak(lab, mode, total, batches, round_size, progress=lambda made: None,
     """At least TOTAL connections of every ordinary kind, BATCHES of faults, made in its TURN.
     Returns a summary."""
     with Daemon(lab.a, "--flows.max=2097152", device="v0", mode=mode,
-                connections=False) as daemon:
+                connections=False, sweep=None) as daemon:
         with turn, Mixed(lab) as load:
             before, base, begin = daemon.settled(), lab.a.snmp(), time.monotonic()
             trouble = Trouble(lab, daemon, batches)
@@ -103,7 +103,7 @@ def too_few_buckets(lab, mode, too_many, most, round_size, turn=contextlib.nullc
     """The same load on a table of TIME_WAIT that is full: TOO_MANY find no room, which takes no
     more than MOST connections. Each listener is told of, see told_of()."""
     with Daemon(lab.a, "--flows.max=2097152", device="v0", mode=mode,
-                connections=False) as daemon, turn, Mixed(lab, ports=8) as load:
+                connections=False, sweep=None) as daemon, turn, Mixed(lab, ports=8) as load:
         base, begin = lab.a.snmp()["TCPTimeWaitOverflow"], time.monotonic()
 
         def overflows():
